@@ -1,0 +1,105 @@
+"""Mixers to compare with, which speak the same protocol."""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from shapmix.counts import ClassCounts, check_counts
+from shapmix.layouts import Layout, get_layout
+from shapmix.mixing.batch import Boundary, MixedBatch
+from shapmix.mixing.coalitions import part_masks
+from shapmix.mixing.draws import draw_shift, own_generator
+from shapmix.mixing.stmix import Draws, apply_draws, unmixed
+from shapmix.mixing.values import Model
+
+
+class NoMix(nn.Module):
+    """Mixes nothing: the clips as they came with hard targets.
+
+    Args:
+        layout: a layout, its name, or the path of its YAML file.
+        class_counts: `(K,)` training clips of each class (here only K matters).
+        dims: order of the axes of `x`.
+    """
+
+    def __init__(
+        self, layout: Layout | str, class_counts: ClassCounts, *, dims: str = "NCTVM"
+    ) -> None:
+        super().__init__()
+        self.num_classes = len(check_counts(class_counts))
+        self.boundary = Boundary(get_layout(layout), self.num_classes, dims)
+
+    def forward(self, x: Tensor, y: Tensor) -> MixedBatch:
+        """Wrap a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
+        return self.boundary.leave(unmixed(self.boundary.enter(x, y), y, self.num_classes))
+
+    def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
+        """Nothing to learn."""
+
+    def refresh(self, model: Model) -> None:
+        """Nothing to learn."""
+
+
+class Mixup(nn.Module):
+    """Mixup of whole clips (Zhang et al., ICLR 2018), one weight a batch.
+
+    Args:
+        layout: a layout, its name, or the path of its YAML file.
+        class_counts: `(K,)` training clips of each class (here only K matters).
+        alpha: the partner's weight is drawn from Beta(alpha, alpha); 1 is uniform.
+        presence: mix only bodies that both clips have (see `apply_draws`).
+        confidence_channel: a channel of `x` that is a confidence and no coordinate.
+        dims: order of the axes of `x`.
+        generator: source of randomness; its own, seeded as torch is, when not given.
+    """
+
+    parts: Tensor
+
+    def __init__(
+        self,
+        layout: Layout | str,
+        class_counts: ClassCounts,
+        *,
+        alpha: float = 1.0,
+        presence: bool = True,
+        confidence_channel: int | None = None,
+        dims: str = "NCTVM",
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if alpha <= 0:
+            raise ValueError(f"alpha is {alpha}; expected a positive number")
+        layout = get_layout(layout)
+        self.num_classes = len(check_counts(class_counts))
+        self.boundary = Boundary(layout, self.num_classes, dims)
+        self.alpha = alpha
+        self.presence = presence
+        self.confidence_channel = confidence_channel
+        self.generator = own_generator() if generator is None else generator
+        self.register_buffer("parts", part_masks(layout), persistent=False)
+
+    def forward(self, x: Tensor, y: Tensor) -> MixedBatch:
+        """Mix a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
+        clips = self.boundary.enter(x, y)
+        draws = Draws(draw_shift(self.generator, len(x)), mixup=self._weight())
+        mixed = apply_draws(
+            clips,
+            y,
+            draws,
+            parts=self.parts,
+            num_classes=self.num_classes,
+            presence=self.presence,
+            confidence_channel=self.confidence_channel,
+        )
+        return self.boundary.leave(mixed)
+
+    def _weight(self) -> float:
+        """Beta(alpha, alpha) as the ratio of two gamma variables, from the own generator."""
+        shape = torch.full((2,), self.alpha, device=self.generator.device)
+        gamma = torch._standard_gamma(shape, generator=self.generator)
+        return float(gamma[0] / gamma.sum().clamp(min=torch.finfo(gamma.dtype).tiny))
+
+    def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
+        """Nothing to learn."""
+
+    def refresh(self, model: Model) -> None:
+        """Nothing to learn."""

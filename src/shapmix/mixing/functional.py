@@ -1,0 +1,154 @@
+"""What mixing does to tensors: pure functions, with every random parameter given to them.
+
+Shapes: a batch `x` is `(N, C, T, V, M)`; windows are in frames. Nothing here draws or keeps state;
+`draws.py` draws the parameters.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Paste:
+    """Which frames and joints of the partner replace which of the receiver.
+
+    Attributes:
+        start: `(N,)` int64, first frame of the paste window in the receiver.
+        length: `(N,)` int64, frames of the paste window.
+        source_start: `(N,)` int64, first frame of the source window in the partner.
+        source_length: `(N,)` int64, frames of the source window (>= `length`).
+        joints: `(N, V)` bool, the joints that come from the partner.
+    """
+
+    start: Tensor
+    length: Tensor
+    source_start: Tensor
+    source_length: Tensor
+    joints: Tensor
+
+
+def presence(x: Tensor) -> Tensor:
+    """Which bodies are there: `(N, M)` bool, true iff any coordinate of the body is non-zero."""
+    return (x != 0).flatten(1, 3).any(1) if x.dim() == 5 else (x != 0).flatten(0, 2).any(0)
+
+
+def paste(x: Tensor, partner: Tensor, params: Paste, bodies: Tensor | None = None) -> Tensor:
+    """Spatial-temporal mixing: paste a coalition of the partner into a window of the receiver.
+
+    Inside (window x joints) the receiver takes the partner's frames, resampled to the window by
+    nearest frame (`floor(k * source_length / length)`); all else stays the receiver's, bit for bit.
+
+    Args:
+        x: `(N, C, T, V, M)` clips, each the receiver of one mix.
+        partner: `(N,)` int64, index in the batch of each receiver's partner.
+        params: windows and joints.
+        bodies: `(N, M)` bool, person slots that are pasted; all when not given.
+
+    Returns:
+        `(N, C, T, V, M)` mixed clips.
+    """
+    frames = torch.arange(x.shape[2], device=x.device)
+    offset = frames - params.start[:, None]
+    window = (offset >= 0) & (offset < params.length[:, None])
+    nearest = offset * params.source_length[:, None] // params.length[:, None].clamp(min=1)
+    source = params.source_start[:, None] + nearest.where(window, 0)
+    # One gather: partner and frame together pick (C, V, M) slices.
+    pasted = x.transpose(1, 2)[partner[:, None], source].transpose(1, 2)
+    mask = window[:, None, :, None, None] & params.joints[:, None, None, :, None]
+    if bodies is not None:
+        mask = mask & bodies[:, None, None, None, :]
+    return torch.where(mask, pasted, x)
+
+
+def paste_share(params: Paste, num_frames: int, share_of_bodies: Tensor) -> Tensor:
+    """The partner's share of the area, `length * joints / (T V) * share_of_bodies`: `(N,)`."""
+    joints = params.joints.float().mean(1)
+    return params.length * joints / num_frames * share_of_bodies
+
+
+def mixup(
+    x: Tensor,
+    partner: Tensor,
+    weight: Tensor,
+    bodies: Tensor | None = None,
+    confidence_channel: int | None = None,
+) -> Tensor:
+    """Mixup: `x + weight * (x[partner] - x)`.
+
+    Args:
+        x: `(N, C, T, V, M)` clips.
+        partner: `(N,)` int64.
+        weight: `(N,)` weight of the partner in `[0, 1]`.
+        bodies: `(N, M)` bool, person slots that are mixed; the others stay the receiver's.
+        confidence_channel: a channel that is no coordinate: it is not averaged but taken whole from
+            the clip with the larger weight (ties: the receiver).
+    """
+    weight = weight.to(x.dtype)[:, None, None, None, None]
+    other = x[partner]
+    mixed = x + weight * (other - x)
+    if confidence_channel is not None:
+        c = slice(confidence_channel, confidence_channel + 1)
+        mixed[:, c] = torch.where(weight > 0.5, other[:, c], x[:, c])
+    if bodies is not None:
+        mixed = torch.where(bodies[:, None, None, None, :], mixed, x)
+    return mixed
+
+
+def impute(x: Tensor, joints: Tensor, background: Tensor, bodies: Tensor | None = None) -> Tensor:
+    """Keep the given joints and let the background stand in for the others.
+
+    Args:
+        x: `(N, C, T, V, M)` clips.
+        joints: `(N, V)` bool, the joints that are kept.
+        background: `(C, T, V, M)` clip.
+        bodies: `(N, M)` bool, person slots where the background may stand in; absent bodies stay
+            absent. All slots when not given.
+    """
+    keep = joints[:, None, None, :, None]
+    if bodies is not None:
+        keep = keep | ~bodies[:, None, None, None, :]
+    return torch.where(keep, x, background.to(x.dtype))
+
+
+def mean_clip(clips: Iterable[Tensor], *, present_only: bool = True) -> Tensor:
+    """The background: the mean clip of a training set, in the model's input space.
+
+    Pass batches as the model is tested with them (same stream, same deterministic transform).
+
+    Args:
+        clips: batches `(N, C, T, V, M)`.
+        present_only: average each person slot over the clips in which that body is present; a slot
+            that is never filled stays zero. Otherwise absent bodies are averaged in as zeros.
+
+    Returns:
+        `(C, T, V, M)` float32.
+
+    Raises:
+        ValueError: there are no clips.
+    """
+    total: Tensor | None = None
+    count: Tensor | None = None
+    for x in clips:
+        present = presence(x) if present_only else x.new_ones(len(x), x.shape[-1])
+        summed, number = x.double().sum(0), present.double().sum(0)
+        total = summed if total is None else total + summed
+        count = number if count is None else count + number
+    if total is None or count is None:
+        raise ValueError("mean_clip got no clips: pass at least one batch (N, C, T, V, M)")
+    return (total / count.clamp(min=1)).float()
+
+
+def one_hot(y: Tensor, num_classes: int) -> Tensor:
+    """Hard targets as rows: `(N,)` int64 to `(N, K)` float32."""
+    return F.one_hot(y, num_classes).float()
+
+
+def soft_targets(y: Tensor, partner: Tensor, lam: Tensor, num_classes: int) -> Tensor:
+    """`lam * onehot(y) + (1 - lam) * onehot(y[partner])`: `(N, K)` float32, rows sum to 1."""
+    own = one_hot(y, num_classes)
+    lam = lam.float()[:, None]
+    return lam * own + (1 - lam) * own[partner]

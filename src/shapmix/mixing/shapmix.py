@@ -1,0 +1,336 @@
+"""Shap-Mix: mixing guided by online Shapley values of body parts, aware of the tail."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from shapmix.counts import ClassCounts, check_counts
+from shapmix.layouts import Layout
+from shapmix.mixing import functional
+from shapmix.mixing.batch import MixedBatch
+from shapmix.mixing.coalitions import all_coalitions, joint_masks
+from shapmix.mixing.draws import draw_context, draw_row, integer
+from shapmix.mixing.saliency import (
+    ExactSaliency,
+    Reservoir,
+    SampledSaliency,
+    plan_refresh,
+    score,
+)
+from shapmix.mixing.stmix import Draws, STMix
+from shapmix.mixing.values import Model, class_values, evaluation
+
+Estimator = Literal["exact", "sampled"]
+
+STEP_FORWARDS = 6  # a training step on 2N clips costs as much as 6N evaluation forwards
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Choices that `ShapMix(preset=...)` makes where the caller makes none."""
+
+    estimator: Estimator
+    tau: float
+    momentum: float
+    mixup_prob: float
+    presence: bool
+    mixup_confidence: bool
+
+
+PRESETS = {
+    "default": Preset("exact", 0.2, 0.5, 0.25, presence=True, mixup_confidence=False),
+    "paper": Preset("sampled", 0.2, 0.9, 0.25, presence=False, mixup_confidence=True),
+}
+
+
+class ShapMix(nn.Module):
+    """Shapley-value-guided mixing for long-tailed skeleton data.
+
+    In the first `warmup_epochs` clips are mixed as by `STMix`. After that, in each pair the class
+    with fewer training clips decides: a coalition S of its salient parts is drawn from
+    `softmax(saliency / tau)`; if the partner is the rarer one, its S is pasted into the receiver;
+    else the receiver keeps S and gets the partner's other parts. So the salient parts of the rarer
+    class are alive in every mix.
+
+    Use, in any training loop::
+
+        mixed = mixer(x, y)                       # MixedBatch(x, target, partner, lam)
+        ...                                       # train on x, y and on mixed.x, mixed.target
+        mixer.observe(model, x, y)                # each step; only estimator="sampled" needs it
+        mixer.refresh(model)                      # at the end of each epoch
+
+    Args:
+        layout: a layout, its name, or the path of its YAML file.
+        class_counts: `(K,)` training clips of each class, all positive.
+        background: clip that stands in for absent parts, in the model's input space and in the
+            order of `dims` without N, `(C, T, V, M)`: see `mean_clip`. It is stretched in time
+            when clips have another number of frames.
+        preset: `"paper"` for the published choices; single choices below override it.
+        estimator: `"exact"` (value table, fed by `refresh`) or `"sampled"` (as published, fed by
+            `observe`).
+        tau: temperature of the sampling distribution.
+        momentum: weight of the old values at an update of the saliency.
+        mixup_prob: share of the batches that get plain Mixup.
+        warmup_epochs: epochs of unguided mixing at the start.
+        window: shortest and longest paste window as a share of the frames; (0.52, 0.8) for the
+            paper's Kinetics.
+        coalition_sizes: sizes of the coalitions; about half of the parts when not given.
+        saliency_budget: most evaluation forwards of `"exact"`, as a share of the training compute
+            of the epoch; what a small epoch cannot spend is saved for the next.
+        clips_per_class: most clips of a class that one refresh evaluates.
+        presence: heed which bodies are there (see `apply_draws`).
+        confidence_channel: a channel of `x` that is a confidence and no coordinate.
+        mixup_confidence: let Mixup average the confidence like a coordinate.
+        eval_batch_size: masked clips in one evaluation forward.
+        dims: order of the axes of `x`, such as `"NMTVC"`.
+        generator: source of randomness; its own, seeded as torch is, when not given.
+
+    Buffers: `epoch` (refreshes so far), `class_counts (K,)`, `background (C, T, V, M)`, `credit`
+    (saved clips of the budget), and those of `saliency`. It changes neither its arguments nor the
+    model's train/eval flags, gradients or any global random state.
+
+    Source: Zhang, Lin and Liu, Shap-Mix, IJCAI 2024. Deviations: docs/methods/shapmix.md.
+    """
+
+    epoch: Tensor
+    class_counts: Tensor
+    background: Tensor
+    credit: Tensor
+    _every: Tensor
+    _joints: Tensor
+
+    def __init__(
+        self,
+        layout: Layout | str,
+        class_counts: ClassCounts,
+        background: Tensor,
+        *,
+        preset: str = "default",
+        estimator: Estimator | None = None,
+        tau: float | None = None,
+        momentum: float | None = None,
+        mixup_prob: float | None = None,
+        warmup_epochs: int = 5,
+        window: tuple[float, float] = (7 / 16, 11 / 16),
+        coalition_sizes: tuple[int, ...] | None = None,
+        saliency_budget: float = 0.05,
+        clips_per_class: int = 4,
+        presence: bool | None = None,
+        confidence_channel: int | None = None,
+        mixup_confidence: bool | None = None,
+        eval_batch_size: int = 256,
+        dims: str = "NCTVM",
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        given = {
+            "estimator": estimator,
+            "tau": tau,
+            "momentum": momentum,
+            "mixup_prob": mixup_prob,
+            "presence": presence,
+            "mixup_confidence": mixup_confidence,
+        }
+        choice = _resolve(preset, {k: v for k, v in given.items() if v is not None})
+        self.choice = choice
+        self.warmup_epochs = warmup_epochs
+        self.saliency_budget = saliency_budget
+        self.eval_batch_size = eval_batch_size
+        counts = torch.from_numpy(check_counts(class_counts))
+        self.stmix = STMix(
+            layout,
+            counts,
+            mixup_prob=choice.mixup_prob,
+            window=window,
+            coalition_sizes=coalition_sizes,
+            presence=choice.presence,
+            confidence_channel=None if choice.mixup_confidence else confidence_channel,
+            dims=dims,
+            generator=generator,
+        )
+        self.register_buffer("class_counts", counts.clone())
+        self.register_buffer("background", self._check_background(background))
+        self.register_buffer("epoch", torch.tensor(0))
+        self.register_buffer("credit", torch.tensor(0.0, dtype=torch.float64))
+        every = joint_masks(all_coalitions(self.layout.num_parts), self.stmix.parts)
+        joints = joint_masks(self.coalitions, self.stmix.parts).sum(1).float()
+        self.register_buffer("_every", every, persistent=False)
+        self.register_buffer("_joints", joints, persistent=False)
+        self.saliency: ExactSaliency | SampledSaliency
+        if choice.estimator == "exact":
+            self.saliency = ExactSaliency(len(counts), self.coalitions, joints)
+            self.reservoir = Reservoir(len(counts), clips_per_class)
+        else:
+            self.saliency = SampledSaliency(len(counts), len(joints))
+        self._epoch = 0  # the buffer's value, readable without asking the device
+        self._seen = 0  # clips mixed since the last refresh
+        self.register_load_state_dict_post_hook(_after_load)  # type: ignore[no-untyped-call]
+
+    @property
+    def layout(self) -> Layout:
+        """The skeleton."""
+        return self.stmix.layout
+
+    @property
+    def coalitions(self) -> Tensor:
+        """The coalitions that mixing draws from: `(Q, P)` bool."""
+        return self.stmix.coalitions
+
+    @property
+    def generator(self) -> Generator:
+        """The source of randomness; seed or save it as you do with others."""
+        return self.stmix.generator
+
+    @property
+    def guided(self) -> bool:
+        """Whether the unguided warm-up is over."""
+        return self._epoch >= self.warmup_epochs
+
+    def distribution(self) -> Tensor:
+        """Probability that each class draws each coalition when guided: `(K, Q)`."""
+        return (self.saliency.scores() / self.choice.tau).softmax(1)
+
+    def forward(self, x: Tensor, y: Tensor) -> MixedBatch:
+        """Mix a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
+        clips = self.stmix.boundary.enter(x, y)
+        self._seen += len(clips)
+        if isinstance(self.saliency, ExactSaliency):
+            self.reservoir.add(clips, y, self.generator)
+        draws = self.stmix.draw(clips)
+        if self.guided and draws.pasted is not None:
+            draws = replace(draws, pasted=self._draw_guided(y, draws))
+        return self.stmix.boundary.leave(self.stmix.mix(clips, y, draws))
+
+    def _draw_guided(self, y: Tensor, draws: Draws) -> Tensor:
+        other = y.roll(-draws.shift)
+        chosen = draw_row(self.generator, self.distribution()[self.rarer(y, other)])
+        return self.pasted_parts(y, other, chosen)
+
+    def rarer(self, y: Tensor, other: Tensor) -> Tensor:
+        """Of two classes the one with fewer training clips, the first at a tie: `(N,)`."""
+        return torch.where(self.class_counts[other] < self.class_counts[y], other, y)
+
+    def pasted_parts(self, y: Tensor, other: Tensor, chosen: Tensor) -> Tensor:
+        """The tail-aware policy: which parts come from the partner.
+
+        Args:
+            y: `(N,)` classes of the receivers. other: `(N,)` classes of the partners.
+            chosen: `(N,)` int64, the coalition drawn from the rarer class of each pair.
+
+        Returns:
+            `(N, P)` bool: the coalition when the partner is rarer, else its complement.
+        """
+        coalition = self.coalitions[chosen]
+        partner_rarer = self.class_counts[other] < self.class_counts[y]
+        return torch.where(partner_rarer[:, None], coalition, ~coalition)
+
+    def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
+        """One step of the sampled estimator, at most 2N evaluation forwards; else nothing.
+
+        Draws one coalition S and one context T for the batch and folds the scores of
+        `max(v(S + T) - v(T), 0)` into the table. In the warm-up T is empty. As published, the
+        momentum counts from the second guided epoch on; until then the last clip counts alone.
+        """
+        if not isinstance(self.saliency, SampledSaliency):
+            return
+        clips = self.stmix.boundary.enter(x, y)
+        column = integer(self.generator, 0, len(self.coalitions) - 1)
+        context = draw_context(self.generator, self.coalitions[column], empty=not self.guided)
+        scores = self.sampled_scores(model, clips, y, column, context)
+        momentum = self.choice.momentum if self._epoch > self.warmup_epochs else 0.0
+        self.saliency.update(y, column, scores, momentum)
+
+    def sampled_scores(
+        self, model: Model, x: Tensor, y: Tensor, column: int, context: Tensor
+    ) -> Tensor:
+        """Scores of one coalition in one context, for each clip's own class.
+
+        Args:
+            model: in the user's axis order. x: `(N, C, T, V, M)`. y: `(N,)`.
+            column: the coalition S. context: `(P,)` bool, T, disjoint from S.
+
+        Returns:
+            `(N,)`: `10 * max(v(S + T) - v(T), 0) / joints(S)`.
+        """
+        games = torch.stack([self.coalitions[column] | context, context])
+        values = self._values(model, x, y, joint_masks(games, self.stmix.parts))
+        return score(values[:, 0] - values[:, 1], self._joints[column])
+
+    def refresh(self, model: Model) -> None:
+        """End an epoch. The exact estimator evaluates its clips here, within the budget.
+
+        In a process group every process must call it; values are summed over all of them.
+        """
+        if isinstance(self.saliency, ExactSaliency):
+            self._refresh_values(model, self.saliency)
+        self.epoch += 1
+        self._epoch += 1
+        self._seen = 0
+
+    def _refresh_values(self, model: Model, saliency: ExactSaliency) -> None:
+        cost = len(self._every)  # forwards a clip
+        credit = float(self.credit) + self.saliency_budget * STEP_FORWARDS * self._seen / cost
+        self.credit.fill_(credit % 1)
+        available = self.reservoir.available()
+        quota = plan_refresh(available, saliency.refreshes, self.class_counts, int(credit))
+        if int(quota.sum()):
+            x, y = self.reservoir.take(quota)
+            values = self._values(model, x, y, self._every)
+        else:
+            y, values = quota.new_empty(0), saliency.values.new_empty(0, cost)
+        saliency.update(y, values, self.choice.momentum)
+        self.reservoir.clear()
+
+    def _values(self, model: Model, x: Tensor, y: Tensor, joints: Tensor) -> Tensor:
+        bodies = functional.presence(x) if self.choice.presence else None
+        background = _stretch(self.background, x.shape[2])
+        with evaluation(model) as run:
+            run = self.stmix.boundary.adapt(run)
+            return class_values(run, x, y, joints, background, bodies, self.eval_batch_size)
+
+    def _check_background(self, background: Tensor) -> Tensor:
+        order = self.stmix.boundary.dims
+        if background.dim() != 4:
+            raise ValueError(
+                f"background has shape {tuple(background.shape)}; expected one clip with the axes "
+                f"{order[1:]}, such as mean_clip(batches) gives"
+            )
+        clip = self.stmix.boundary.to_canonical(background[None])[0]
+        if clip.shape[2] != self.layout.num_joints or not torch.isfinite(clip).all():
+            raise ValueError(
+                f"background has {clip.shape[2]} joints and "
+                f"{int((~torch.isfinite(clip)).sum())} values that are not finite; expected "
+                f"{self.layout.num_joints} joints (layout {self.layout.name!r}) and finite values"
+            )
+        return clip.detach().clone().float()
+
+
+def _resolve(preset: str, given: dict[str, object]) -> Preset:
+    if preset not in PRESETS:
+        raise ValueError(f"preset {preset!r} is not known; expected one of {', '.join(PRESETS)}")
+    choice = replace(PRESETS[preset], **given)  # type: ignore[arg-type]
+    if choice.estimator not in ("exact", "sampled"):
+        raise ValueError(f'estimator is {choice.estimator!r}; expected "exact" or "sampled"')
+    if choice.tau <= 0 or not 0 <= choice.momentum < 1:
+        raise ValueError(
+            f"tau is {choice.tau} and momentum {choice.momentum}; expected tau > 0 and momentum in "
+            "[0, 1)"
+        )
+    return choice
+
+
+def _stretch(background: Tensor, num_frames: int) -> Tensor:
+    """The background `(C, T, V, M)` with another number of frames, linearly in time."""
+    if background.shape[1] == num_frames:
+        return background
+    tracks = background.permute(0, 2, 3, 1).flatten(1, 2)
+    stretched = F.interpolate(tracks, num_frames, mode="linear", align_corners=False)
+    joints, persons = background.shape[2:]
+    return stretched.view(-1, joints, persons, num_frames).permute(0, 3, 1, 2)
+
+
+def _after_load(mixer: ShapMix, _keys: object) -> None:
+    mixer._epoch = int(mixer.epoch)

@@ -1,0 +1,174 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import ema_slowly, shapley_slowly
+
+from shapmix.mixing import ShapMix
+from shapmix.mixing.coalitions import all_coalitions, joint_masks, list_coalitions, part_masks
+from shapmix.mixing.draws import draw_context
+from shapmix.mixing.functional import impute, presence
+from shapmix.mixing.saliency import ExactSaliency, Reservoir, SampledSaliency, plan_refresh
+from shapmix.mixing.values import class_values, evaluation
+
+
+def fill(mixer, x, y):
+    """Train on a batch without looking at it."""
+    mixer(x, y)
+
+
+def exact_mixer(layout, counts, background, **options):
+    return ShapMix(layout, counts, background, saliency_budget=1e9, **options)
+
+
+def test_values_against_one_clip_and_coalition_at_a_time(layout, batch, background, model):
+    x, y = batch
+    joints = joint_masks(all_coalitions(5), part_masks(layout))
+    bodies = presence(x)
+    with evaluation(model) as run:
+        values = class_values(run, x, y, joints, background, bodies, batch_size=7)
+        for i in range(len(x)):
+            for s in range(32):
+                one = impute(x[i : i + 1], joints[s : s + 1], background, bodies[i : i + 1])
+                expected = run(one).softmax(1)[0, y[i]]
+                torch.testing.assert_close(values[i, s], expected, atol=1e-6, rtol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=1, max_size=12),
+    momentum=st.sampled_from([0.0, 0.5, 0.9]),
+    seed=st.integers(0, 100),
+)
+def test_moving_average_against_clip_after_clip(labels, momentum, seed):
+    saliency = SampledSaliency(4, 3)
+    y = torch.tensor(labels)
+    scores = torch.rand(len(y), generator=torch.Generator().manual_seed(seed))
+    expected = ema_slowly(saliency.table, y, 1, scores, momentum)
+    saliency.update(y, 1, scores, momentum)
+    torch.testing.assert_close(saliency.table, expected)
+
+
+def test_refresh_gives_exact_shapley_values(layout, batch, background, model, counts):
+    x, y = batch
+    mixer = exact_mixer(layout, counts, background)
+    fill(mixer, x, y)
+    mixer.refresh(model)
+    joints = joint_masks(all_coalitions(5), part_masks(layout))
+    with evaluation(model) as run:
+        values = class_values(run, x, y, joints, background, presence(x))
+    for k in range(6):
+        mean = values[y == k].mean(0)
+        torch.testing.assert_close(mixer.saliency.values[k], mean, atol=1e-5, rtol=1e-4)
+        table = {frozenset(p for p in range(5) if s >> p & 1): float(mean[s]) for s in range(32)}
+        for q, row in enumerate(mixer.coalitions):
+            members = frozenset(row.nonzero().squeeze(1).tolist())
+            phi = shapley_slowly(table, members, 5)
+            assert float(mixer.saliency.shapley_values()[k, q]) == pytest.approx(phi, abs=1e-5)
+            size = sum(len(list(layout.parts.values())[p]) for p in members)
+            score = float(mixer.saliency.scores()[k, q])
+            assert score == pytest.approx(10 * max(phi, 0) / size, abs=1e-5)
+
+
+def test_sampled_marginals_converge_to_the_exact_values(layout, batch, background, model, counts):
+    """Without relu, on a frozen model, the running mean over contexts is unbiased."""
+    x, y = batch
+    mixer = exact_mixer(layout, counts, background)
+    fill(mixer, x, y)
+    mixer.refresh(model)
+    generator = torch.Generator().manual_seed(1)
+    joints = joint_masks(all_coalitions(5), part_masks(layout))
+    with evaluation(model) as run:
+        values = class_values(run, x, y, joints, background, presence(x))
+    bits = 2 ** torch.arange(5)
+    for column in (0, 7, 13):
+        row = mixer.coalitions[column]
+        contexts = torch.stack([draw_context(generator, row) for _ in range(4000)])
+        with_s, without = ((contexts | row) * bits).sum(1), (contexts * bits).sum(1)
+        marginals = values[:, with_s] - values[:, without]
+        for k in range(6):
+            mean = float(marginals[y == k].mean())
+            exact = float(mixer.saliency.shapley_values()[k, column])
+            spread = float(marginals[y == k].std()) / 4000**0.5
+            assert abs(mean - exact) < 5 * spread + 1e-4
+
+
+def test_momentum_over_refreshes(layout):
+    coalitions = list_coalitions(5)
+    saliency = ExactSaliency(3, coalitions, torch.ones(20))
+    first, second = torch.rand(2, 32), torch.rand(1, 32)
+    saliency.update(torch.tensor([0, 0]), first, 0.5)
+    torch.testing.assert_close(saliency.values[0], first.mean(0))
+    saliency.update(torch.tensor([0]), second, 0.5)
+    torch.testing.assert_close(saliency.values[0], 0.5 * first.mean(0) + 0.5 * second[0])
+    assert saliency.refreshes.tolist() == [2, 0, 0]
+    saliency.update(torch.empty(0, dtype=torch.int64), torch.empty(0, 32), 0.5)
+    assert saliency.refreshes.tolist() == [2, 0, 0]
+
+
+def test_unseen_classes_draw_uniformly(layout, counts, background):
+    mixer = ShapMix(layout, counts, background)
+    torch.testing.assert_close(mixer.distribution(), torch.full((6, 20), 0.05))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), classes=st.integers(2, 8), budget=st.integers(0, 40))
+def test_plan_takes_least_refreshed_then_rarest(data, classes, budget):
+    draw = lambda hi: data.draw(st.lists(st.integers(0, hi), min_size=classes, max_size=classes))  # noqa: E731
+    available, refreshes = draw(4), draw(3)
+    counts = [c + 1 for c in draw(9)]
+    quota = plan_refresh(*map(torch.tensor, (available, refreshes, counts)), budget).tolist()
+    left, expected = budget, [0] * classes
+    for k in sorted(range(classes), key=lambda k: (refreshes[k], counts[k])):
+        expected[k] = min(left, available[k], counts[k])
+        left -= expected[k]
+    assert quota == expected
+
+
+def test_reservoir_is_unbiased_and_balanced(generator):
+    """Every clip of a class ends up in it equally often, and nothing else does."""
+    hits = torch.zeros(20)
+    runs = 3000
+    for _ in range(runs):
+        reservoir = Reservoir(2, 3)
+        x = torch.arange(20.0).view(20, 1, 1, 1, 1)
+        y = (torch.arange(20) >= 18).long()  # 18 of class 0, 2 of class 1
+        for part in torch.randperm(20, generator=generator).split(7):
+            reservoir.add(x[part], y[part], generator)
+        assert reservoir.available().tolist() == [3, 2]
+        clips, classes = reservoir.take(reservoir.available())
+        assert classes.tolist() == [0, 0, 0, 1, 1]
+        kept = clips.flatten().long()
+        assert len(set(kept.tolist())) == 5
+        assert torch.equal((kept >= 18).long(), classes)
+        hits[kept] += 1
+    torch.testing.assert_close(hits[:18] / runs, torch.full((18,), 1 / 6), atol=0.03, rtol=0)
+    assert (hits[18:] == runs).all()
+    reservoir.clear()
+    assert reservoir.available().tolist() == [0, 0]
+
+
+def test_budget_is_kept_and_saved_up(layout, batch, background, counts):
+    """0.3 n / 32 clips an epoch at a budget of 5 %: what is too little for a clip is saved."""
+    x, y = batch
+    calls = []
+
+    def model(clips):
+        calls.append(len(clips))
+        return clips.mean((2, 3, 4)) @ torch.ones(3, 6)
+
+    mixer = ShapMix(layout, counts, background, saliency_budget=0.05)
+    for _ in range(100):
+        fill(mixer, x, y)
+        mixer.refresh(model)
+    forwards, training = sum(calls), 100 * 6 * len(x)
+    assert 0.95 * 0.05 * training - 32 <= forwards <= 0.05 * training + 32
+    refreshes = mixer.saliency.refreshes
+    assert refreshes.max() - refreshes.min() <= 1
+
+
+def test_zero_budget_never_calls_the_model(layout, batch, background, counts):
+    mixer = ShapMix(layout, counts, background, saliency_budget=0)
+    fill(mixer, *batch)
+    mixer.refresh(lambda clips: pytest.fail("the model was called"))
+    assert int(mixer.epoch) == 1
