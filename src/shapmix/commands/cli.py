@@ -1,0 +1,132 @@
+"""The command line: composes the commands, each of which is one thin module beside this one.
+
+Nothing here or at the top of a command imports torch, so that help is instant.
+"""
+
+import os
+import re
+import sys
+import traceback
+from argparse import HelpFormatter
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+import shapmix
+
+COMMANDS = {
+    "import": "shapmix.commands.import_",
+    "info": "shapmix.commands.info",
+    "split": "shapmix.commands.split",
+    "train": "shapmix.commands.train",
+    "evaluate": "shapmix.commands.evaluate",
+    "compare": "shapmix.commands.compare",
+    "demo": "shapmix.commands.demo",
+}
+
+OPTION = re.compile(r"--[a-z][a-z0-9_.]*")
+
+
+class Parser(ArgumentParser):
+    """Options are shown and taken with dashes, and an unknown one suggests the nearest."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, exit_on_error=False, allow_abbrev=False, **kwargs)
+
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
+        """Help with dashes in the names of options."""
+        text: str = super().format_help(formatter)
+        return OPTION.sub(lambda match: match[0].replace("_", "-"), text)
+
+    def suggestion(self, message: str) -> str:
+        """The known options nearest to the unknown one that an error message names."""
+        unknown = re.search(r"Option '([^']+)' is not accepted", message)
+        unknown = unknown or re.search(r"[Uu]nrecognized arguments: (\S+)", message)
+        command = re.search(r"invalid choice: '([^']+)' \(choose from 'import'", message)
+        if command is not None:
+            near = get_close_matches(command[1], COMMANDS, 1)
+            return f"; did you mean {near[0]!r}?" if near else ""
+        if unknown is None:
+            return ""
+        known = [s[2:] for action in self._actions for s in action.option_strings if s[:2] == "--"]
+        name = unknown[1].lstrip("-").split("=")[0].split(".")[0].replace("-", "_")
+        near = get_close_matches(name, known, 1)
+        return f"; did you mean {near[0].replace('_', '-')!r}?" if near else ""
+
+
+def build_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The whole parser and the parser of each command."""
+    parser = Parser(
+        prog="shapmix",
+        description=(
+            "Long-tailed skeleton-based action recognition with Shap-Mix: import a data set, make "
+            "a split, train, evaluate, compare. Start with `shapmix demo`."
+        ),
+        epilog="Each command explains itself: shapmix COMMAND --help",
+    )
+    parser.add_argument("--version", action="version", version=f"shapmix {shapmix.__version__}")
+    subcommands = parser.add_subcommands(dest="command", title="commands", metavar="COMMAND")
+    parsers = {}
+    for name, path in COMMANDS.items():
+        module = import_module(path)
+        parsers[name] = Parser(description=module.__doc__)
+        module.add_arguments(parsers[name])
+        subcommands.add_subcommand(name, parsers[name], help=module.HELP)
+    return parser, parsers
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status: 0 done, 1 it failed, 2 the command line is wrong."""
+    words = [_with_underscores(word) for word in (sys.argv[1:] if argv is None else argv)]
+    parser, parsers = build_parser()
+    if not words:
+        parser.print_help()
+        return 0
+    words = _prepared(words)
+    try:
+        args = parser.parse_args(words)
+    except ArgumentError as error:
+        name = words[0] if words[0] in parsers else None
+        message = str(error).removeprefix("error: ")
+        message = message.replace(f"{name}.", "")  # arguments are named without their command
+        suggestion = (parsers[name] if name else parser).suggestion(message)
+        where = f"shapmix {name}" if name else "shapmix"
+        print(f"{where}: {message}{suggestion}\nTry `{where} --help`.", file=sys.stderr)
+        return 2
+    return _run(args)
+
+
+def _with_underscores(word: str) -> str:
+    """`--n-max=3` as `--n_max=3`; anything else as it is."""
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def _prepared(words: list[str]) -> list[str]:
+    """The words as a command wants them, if it wants to see them before they are parsed."""
+    module = import_module(COMMANDS[words[0]]) if words[0] in COMMANDS else None
+    prepare = getattr(module, "prepare", None)
+    return words if prepare is None else [words[0], *prepare(words[1:])]
+
+
+def _run(args: Namespace) -> int:
+    try:
+        import_module(COMMANDS[args.command]).run(args[args.command])
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get("SHAPMIX_TRACEBACK"):
+            traceback.print_exc()
+        print(f"shapmix {args.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""Evaluate a finished run once more, from its weights, and print its table."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+HELP = "evaluate a finished run once more"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("run", type=Path, help="a run folder made by `shapmix train`")
+    parser.add_argument("--classes", action="store_true", help="print every class too")
+
+
+def run(args: Namespace) -> None:
+    """Evaluate, write the metrics and scores, print the table."""
+    from rich.console import Console
+
+    from shapmix.reporting import class_table, load_run, run_table
+    from shapmix.training.evaluation import evaluate_run
+
+    evaluate_run(args.run)
+    run = load_run(args.run)
+    Console().print(run_table(run))
+    if args.classes:
+        Console().print(class_table(run))

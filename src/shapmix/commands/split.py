@@ -1,0 +1,86 @@
+"""Decide which clips train, validate and test, and cut the training part to a long tail.
+
+Without options it is the archive's own protocol. With --imbalance the training part is cut to a
+long tail; the clips that the cut leaves out are where validation clips come from, so neither they
+nor the test clips are trained on. The same archive, options and seed give the same split.
+"""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+HELP = "decide which clips train, validate and test; make a long tail"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("archive", help="an .arrow file made by `shapmix import`")
+    parser.add_argument("--out", type=Path, required=True, help="the split to write, a .json file")
+    parser.add_argument("--protocol", type=str | None, help="one of the archive's protocols")
+    parser.add_argument(
+        "--train",
+        type=str | None,
+        help="in place of a protocol, what may train: an expression over the columns, such as "
+        '"view != 3 and subject in (1, 2)", or a list of names (.txt, .json)',
+    )
+    parser.add_argument("--test", type=str | None, help="likewise, what tests")
+    parser.add_argument(
+        "--train_list",
+        type=Path | None,
+        help="a published list of the long-tailed training clips (.txt, .json)",
+    )
+    parser.add_argument(
+        "--imbalance", type=float | None, help="clips of the largest class per clip of the smallest"
+    )
+    parser.add_argument("--n_max", type=int | None, help="clips of the largest class")
+    parser.add_argument(
+        "--profile",
+        choices=["exponential", "step", "pareto"],
+        default="exponential",
+        help="how the counts fall from class to class",
+    )
+    parser.add_argument(
+        "--order",
+        choices=["label", "size"],
+        default="label",
+        help="which classes stay large: the first by label, or the largest",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    parser.add_argument(
+        "--val_per_class",
+        type=int,
+        default=20,
+        help="with a long tail: most validation clips of a class",
+    )
+    parser.add_argument(
+        "--val_fraction",
+        type=float,
+        default=0.1,
+        help="without one: share of the training clips that validates",
+    )
+
+
+def run(args: Namespace) -> None:
+    """Make the split, save it, print its classes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from shapmix.counts import shot_bins
+    from shapmix.data.archive import Archive
+    from shapmix.data.splits import make_split
+
+    archive = Archive(args.archive)
+    options = {k: v for k, v in vars(args).items() if k not in ("archive", "out")}
+    split = make_split(archive, **options)
+    split.save(args.out)
+    counts = split.counts
+    shots = {k: name for name, classes in shot_bins(counts["train"]).items() for k in classes}
+    table = Table("label", "class", "train", "validate", "test", "shots")
+    for k, name in enumerate(archive.info.class_names):
+        row = [str(counts[part][k]) for part in ("train", "val", "test")]
+        table.add_row(str(k), name, *row, shots[k])
+    totals = [str(counts[part].sum()) for part in ("train", "val", "test")]
+    table.add_section()
+    table.add_row("", "all", *totals, f"imbalance {split.imbalance_factor:.3g}")
+    Console().print(table)
+    print(f"split: {args.out}")

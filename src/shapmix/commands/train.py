@@ -1,0 +1,43 @@
+"""Train a recogniser and evaluate it.
+
+Settings come from a YAML file (--config), from flags, or both; flags win. The run folder then
+holds the configuration, versions, metrics, scores, saliency, logs and weights. `--resume RUN` goes
+on with a run that was stopped.
+"""
+
+from dataclasses import fields
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from shapmix.training.config import TrainConfig
+
+HELP = "train a recogniser and evaluate it"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--config", action="config", help="settings from a YAML file")
+    parser.add_class_arguments(TrainConfig)
+
+
+def prepare(words: list[str]) -> list[str]:
+    """A run that is resumed starts from its own configuration."""
+    for i, word in enumerate(words):
+        folder = word.partition("=")[2] or (words[i + 1] if i + 1 < len(words) else "")
+        if word.partition("=")[0] == "--resume" and (Path(folder) / "config.yaml").is_file():
+            return ["--config", str(Path(folder) / "config.yaml"), *words]
+    return words
+
+
+def run(args: Namespace) -> None:
+    """Train, then print the table of the run."""
+    config = TrainConfig(**{field.name: args[field.name] for field in fields(TrainConfig)})
+    from rich.console import Console
+
+    from shapmix.reporting import load_run, run_table
+    from shapmix.training.run import train
+
+    if train(config) is not None:
+        Console().print(run_table(load_run(config.folder)))
+        print(f"run: {config.folder}")

@@ -1,0 +1,269 @@
+"""The one on-disk form of a data set: an Arrow IPC file, memory-mapped, ragged.
+
+`archive_format` describes the file. Clips are written one by one and read in any order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shapmix.data.archive_format import (
+    REMAKE,
+    checked_batches,
+    header_json,
+    int_column,
+    keypoints_sum,
+    mapped,
+    read_header,
+    record_batch,
+    text_column,
+)
+from shapmix.data.clip import (
+    BUILT_IN_COLUMNS,
+    ArchiveError,
+    ArchiveInfo,
+    Clip,
+    ClipError,
+    Keypoints,
+    checked_clip,
+)
+
+__all__ = [
+    "Archive",
+    "ArchiveError",
+    "ArchiveInfo",
+    "ArchiveWriter",
+    "Clip",
+    "ClipError",
+    "atomic_file",
+]
+
+BATCH_BYTES = 16 * 2**20  # keypoints of one record batch, unless one clip alone has more
+BATCH_ROWS = 65_536
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A new binary file that appears at `path` complete, or not at all.
+
+    It is written under a hidden temporary name in the same folder (made if missing), flushed to the
+    disk and renamed when the block ends well; when the block raises, it is removed. A process that
+    is killed meanwhile leaves at most `.NAME.*.partial` behind, and `path` as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class ArchiveWriter:
+    """Writes an archive clip by clip, in bounded memory; a context manager.
+
+    Args:
+        path: the file to make; one that exists is replaced when the block ends well.
+        info: what all clips share.
+        batch_bytes: size of a record batch, which is what stays in memory.
+
+    Raises:
+        ArchiveError: at the end of the block, when no clip was written.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], info: ArchiveInfo, *, batch_bytes: int = BATCH_BYTES
+    ) -> None:
+        self.path, self.info = Path(path), info
+        self._batch_bytes = batch_bytes
+        self._header = header_json(info)
+        self._names: set[str] = set()
+        self._columns: dict[str, type] | None = None  # of the metadata, fixed by the first clip
+        self._pending: list[Clip] = []
+        self._pending_bytes = 0
+        self._stream: Any = None  # pyarrow's writer, opened with the first batch
+        self._context = self._writing()
+
+    def __enter__(self) -> ArchiveWriter:
+        self._context.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return self._context.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with atomic_file(self.path) as self._file:
+            yield
+            self._flush()
+            if self._stream is None:
+                raise ArchiveError(f"no clip was written to {self.path}: an archive needs one")
+            self._stream.close()
+
+    def write(self, clip: Clip) -> None:
+        """Append a clip (its keypoints are copied).
+
+        Raises:
+            ClipError: when the clip breaks a rule of `Clip`, repeats a name, or has other metadata
+                columns than the first clip. Nothing was written then, and the next clip may follow.
+        """
+        clip = checked_clip(clip, self.info)
+        if clip.name in self._names:
+            raise ClipError("duplicate name", clip.name, "an earlier clip has the same name")
+        columns = {key: type(value) for key, value in clip.metadata.items()}
+        if self._columns is None:
+            self._columns = columns
+        elif columns != self._columns:
+            found, expected = _described(columns), _described(self._columns)
+            detail = f"metadata columns are {found}; expected {expected}, as in the first clip"
+            raise ClipError("other metadata", clip.name, detail)
+        self._names.add(clip.name)
+        self._pending.append(clip)
+        self._pending_bytes += clip.keypoints.nbytes
+        if self._pending_bytes >= self._batch_bytes or len(self._pending) >= BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        batch, sums = record_batch(self._pending, self._columns or {}, self._header)
+        self._pending, self._pending_bytes = [], 0
+        if self._stream is None:
+            self._stream = pa.ipc.new_file(self._file, batch.schema)
+        self._stream.write_batch(batch, custom_metadata=sums)
+
+
+class Archive:
+    """A data set on disk, memory-mapped: opening reads the index, a clip is read when asked for.
+
+    Nothing in the file is trusted: opening checks its form, every offset and shape, and the sums
+    of the index, so that no later access can leave the mapping. (The operating system ends a
+    process whose mapped file is cut short while it is open; archives are replaced, never rewritten
+    in place.) Pickled by path: each process maps the file itself.
+
+    Attributes:
+        path: absolute.
+        info: what all clips share.
+        names: of the N clips, in file order.
+        labels: (N,) int64.
+        num_frames, num_persons: (N,) int64.
+        metadata: column -> (N,) int64, or (N,) object holding text.
+
+    Raises:
+        ArchiveError: when the file is missing, not an archive, of another version, cut or damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        try:
+            self._open()
+        except ArchiveError as error:
+            raise ArchiveError(f"{self.path}: {error}") from error
+        except (pa.ArrowException, OSError, MemoryError, ValueError) as error:
+            raise ArchiveError(f"{self.path} cannot be read ({error}); {REMAKE}") from error
+
+    def _open(self) -> None:
+        file = mapped(self.path)
+        reader = pa.ipc.open_file(file)
+        header, self.info = read_header(reader.schema)
+        batches, self._sums = zip(*checked_batches(reader, header, self.info, file), strict=True)
+        table = pa.Table.from_batches(batches)
+        self.names: tuple[str, ...] = tuple(table["name"].to_pylist())
+        self.labels = int_column(table["label"])
+        self.num_frames = int_column(table["num_frames"])
+        self.num_persons = int_column(table["num_persons"])
+        self._fps = table["fps"].to_pylist()
+        self.metadata: dict[str, npt.NDArray[Any]] = {
+            key: (text_column if table[key].type == pa.string() else int_column)(table[key])
+            for key in table.column_names
+            if key not in BUILT_IN_COLUMNS
+        }
+        self._index = {name: i for i, name in enumerate(self.names)}
+        if len(self._index) != len(self.names):
+            raise ArchiveError(f"two clips have the same name; {REMAKE}")
+        # The flat keypoints of each record batch, and where in them each clip lies.
+        lists = [batch.column("keypoints") for batch in batches]
+        self._values: list[Keypoints] = [x.values.to_numpy() for x in lists]
+        self._batch = np.repeat(np.arange(len(lists)), [len(x) for x in lists])
+        self._start = np.concatenate([x.offsets.to_numpy()[:-1] for x in lists])
+        self._stop = np.concatenate([x.offsets.to_numpy()[1:] for x in lists])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return (
+            f"Archive({str(self.path)!r}: {len(self)} clips, {self.info.num_classes} classes, "
+            f"layout {self.info.layout.name})"
+        )
+
+    def __reduce__(self) -> tuple[type[Archive], tuple[Path]]:
+        return Archive, (self.path,)
+
+    def keypoints(self, i: int) -> Keypoints:
+        """(T, M, V, C) float32 of clip `i`: a read-only view of the file; IndexError beyond N."""
+        flat = self._values[self._batch[i]][self._start[i] : self._stop[i]]
+        shape = (int(self.num_frames[i]), int(self.num_persons[i]), *self.info.joint_shape)
+        view: Keypoints = flat.reshape(shape)
+        return view
+
+    def clip(self, i: int) -> Clip:
+        """Clip `i`; its keypoints are a read-only view of the file; IndexError beyond N."""
+        metadata = {
+            key: column[i] if column.dtype == object else int(column[i])
+            for key, column in self.metadata.items()
+        }
+        return Clip(self.names[i], int(self.labels[i]), self.keypoints(i), self._fps[i], metadata)
+
+    def index(self, name: str) -> int:
+        """Position of the clip called `name`; ArchiveError when there is none."""
+        try:
+            return self._index[name]
+        except KeyError:
+            near = get_close_matches(name, self.names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ArchiveError(f"no clip {name!r} in {self.path.name}{hint}") from None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the clips' names, labels and sizes, whatever their order in the file."""
+        columns = (self.labels, self.num_frames, self.num_persons)
+        rows = sorted(zip(self.names, *(c.tolist() for c in columns), strict=True))
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+    def verify(self) -> None:
+        """Read all keypoints; ArchiveError when any are not as they were written, or not finite."""
+        for number, (values, expected) in enumerate(zip(self._values, self._sums, strict=True)):
+            if keypoints_sum(values) != expected or not np.isfinite(values).all():
+                first = self.names[int(np.searchsorted(self._batch, number))]
+                raise ArchiveError(
+                    f"{self.path}: keypoints of record batch {number} (from clip {first!r}) are "
+                    f"damaged; {REMAKE}"
+                )
+
+
+def _described(columns: dict[str, type]) -> str:
+    return ", ".join(f"{key}: {kind.__name__}" for key, kind in columns.items()) or "none"

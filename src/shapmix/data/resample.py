@@ -1,0 +1,114 @@
+"""From ragged clips to T frames each: temporal crops, segments and interpolation, all batched.
+
+`positions (N, T)` are fractional frame indices within each clip; one function chooses them, another
+(`sample_frames`) reads all clips there at once, with no loop over clips and no padding in time.
+"""
+
+import torch
+from torch import Generator, Tensor
+
+
+def uniform(shape: tuple[int, ...], generator: Generator, device: torch.device) -> Tensor:
+    """Numbers uniform in [0, 1), drawn where the generator lives, so that devices agree."""
+    return torch.rand(shape, generator=generator, device=generator.device).to(device)
+
+
+def random_crop(
+    lengths: Tensor, min_length: int, ratio: tuple[float, float], generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw a training crop: `L' = min(max(floor(p L), min_length), L)`, p uniform, anywhere.
+
+    Args:
+        lengths: `(N,)` int64, frames L of each clip.
+        min_length: shortest crop (of clips that are long enough).
+        ratio: lowest and highest p.
+        generator: source of randomness.
+
+    Returns:
+        first frame and length of each crop, `(N,)` int64 each.
+    """
+    u = uniform((2, len(lengths)), generator, lengths.device)
+    p = ratio[0] + (ratio[1] - ratio[0]) * u[0]
+    length = (p * lengths).floor().long().clamp(min=min_length).minimum(lengths)
+    # u * n can round up to n in float32
+    start = (u[1] * (lengths - length + 1)).floor().long().minimum(lengths - length)
+    return start, length
+
+
+def central_crop(lengths: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
+    """The test crop: `floor((1 - ratio) L / 2)` frames are cut from each end.
+
+    Returns:
+        first frame and length of each crop, `(N,)` int64 each.
+    """
+    start = ((1 - ratio) / 2 * lengths).floor().long()
+    return start, lengths - 2 * start
+
+
+def resize_positions(start: Tensor, length: Tensor, num_frames: int) -> Tensor:
+    """Where T output frames lie in the clip when a crop is resized to them: `(N, T)` float32.
+
+    Half-pixel convention (`align_corners=False`): `(t + 0.5) L' / T - 0.5`, kept inside the crop.
+    """
+    t = torch.arange(num_frames, device=length.device)
+    inside = (t + 0.5) * (length / num_frames)[:, None] - 0.5
+    return start[:, None] + inside.clamp(min=0).minimum((length - 1)[:, None])
+
+
+def segment_positions(
+    lengths: Tensor, num_frames: int, generator: Generator | None = None
+) -> Tensor:
+    """One frame of each of T uniform segments of the whole clip: `floor((t + u) L / T)`, `(N, T)`.
+
+    `u` is uniform in [0, 1) for each segment, and 1/2 (the segment's centre) without a generator.
+    Clips shorter than T frames repeat frames in order.
+    """
+    t = torch.arange(num_frames, device=lengths.device)
+    shape = (len(lengths), num_frames)
+    u = 0.5 if generator is None else uniform(shape, generator, lengths.device)
+    positions = ((t + u) * lengths[:, None] / num_frames).floor()
+    return positions.minimum((lengths - 1)[:, None])
+
+
+def valid_joints(frames: Tensor, num_coordinates: int) -> Tensor:
+    """Which joints are there: `(..., V, C)` to `(..., V)` bool.
+
+    A joint is valid iff any coordinate of its body is non-zero in that frame and its score (the
+    channel after the coordinates, if there is one) is above zero.
+    """
+    body = (frames[..., :num_coordinates] != 0).flatten(-2).any(-1, keepdim=True)
+    if frames.shape[-1] == num_coordinates:
+        return body.expand(frames.shape[:-1])
+    return body & (frames[..., num_coordinates] > 0)
+
+
+def sample_frames(
+    frames: Tensor, lengths: Tensor, positions: Tensor, num_coordinates: int
+) -> tuple[Tensor, Tensor]:
+    """Read every clip at fractional frame positions, by linear interpolation.
+
+    A joint that is valid in only one of the two neighbouring frames is not interpolated towards
+    zero: the nearer frame decides, as it is, whether and where the joint is.
+
+    Args:
+        frames: `(sum of T_i, M, V, C)`, clips one after the other.
+        lengths: `(N,)` int64, T_i.
+        positions: `(N, T)` in `[0, T_i - 1]`.
+        num_coordinates: D, the channels before the score.
+
+    Returns:
+        clips `(N, C, T, V, M)` and `valid (N, 1, T, V, M)`.
+    """
+    first = (lengths.cumsum(0) - lengths)[:, None]
+    before = positions.floor()
+    weight = (positions - before)[:, :, None, None, None]
+    left = before.long()
+    right = (left + 1).minimum((lengths - 1)[:, None])
+    a, b = frames[first + left], frames[first + right]
+    valid_a, valid_b = valid_joints(a, num_coordinates), valid_joints(b, num_coordinates)
+    nearest = weight >= 0.5
+    valid = torch.where(nearest[..., 0], valid_b, valid_a)
+    both = (valid_a & valid_b)[..., None]
+    clips = torch.where(both, torch.lerp(a, b, weight), torch.where(nearest, b, a))
+    clips = clips.where(valid[..., None], 0.0)
+    return clips.permute(0, 4, 1, 3, 2).contiguous(), valid[..., None].permute(0, 4, 1, 3, 2)

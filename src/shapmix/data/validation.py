@@ -1,0 +1,107 @@
+"""Validation parts, for choosing epochs and settings; never taken from the test part.
+
+How much a clip resembles the training part decides how much a validation on it flatters. A
+*performance* is one execution of an action by one subject: where cameras recorded it together, its
+views are near duplicates. It is known by the metadata columns subject and replication (and setup,
+where there is one); without them every clip counts as a performance of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+
+import numpy as np
+import numpy.typing as npt
+
+from shapmix.data.archive import Archive
+from shapmix.data.longtail import shuffled
+
+Indices = npt.NDArray[np.int64]
+
+MIN_CLIPS_TO_GIVE = 5  # a class with fewer training clips gives none of them for validation
+
+
+def left_out_validation(
+    archive: Archive, train: Indices, left_out: Indices, per_class: int, seed: int
+) -> Indices:
+    """Up to `per_class` clips of each class from those that a long tail left out.
+
+    Within a class, those least like the training part come first: clips of subjects that the
+    training part has not at all; of subjects that it has not in this class; of performances that
+    it has not; then any. Among equals a seeded shuffle decides.
+
+    Args:
+        train, left_out: disjoint indices into the archive.
+
+    Returns:
+        sorted indices, a subset of `left_out`.
+    """
+    likeness = _likeness(archive, train, left_out)
+    rank = _shuffled_rank(archive, left_out, seed)
+    chosen: list[int] = []
+    for k in range(archive.info.num_classes):
+        members = left_out[archive.labels[left_out] == k].tolist()
+        chosen += sorted(members, key=lambda i: (likeness[i], rank[i]))[:per_class]
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def stratified_validation(archive: Archive, train: Indices, fraction: float, seed: int) -> Indices:
+    """About `fraction` of each class's training clips, in whole performances.
+
+    Performances are taken in a seeded shuffle until the class's share, rounded and at least one
+    clip, is reached; one that would take more than half of the class is passed over. A class of
+    fewer than `MIN_CLIPS_TO_GIVE` clips gives none.
+
+    Returns:
+        sorted indices, a subset of `train`.
+    """
+    performances = _performances(archive)
+    rank = _shuffled_rank(archive, train, seed)
+    chosen: list[int] = []
+    for k in range(archive.info.num_classes):
+        members = train[archive.labels[train] == k].tolist()
+        if fraction <= 0 or len(members) < MIN_CLIPS_TO_GIVE:
+            continue
+        share = max(1, math.floor(fraction * len(members) + 0.5))
+        groups: dict[Hashable, list[int]] = {}
+        for i in sorted(members, key=rank.__getitem__):
+            groups.setdefault(performances[i], []).append(i)
+        taken: list[int] = []
+        for group in groups.values():
+            if len(taken) < share and len(taken) + len(group) <= len(members) // 2:
+                taken += group
+        chosen += taken
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _likeness(archive: Archive, train: Indices, candidates: Indices) -> dict[int, int]:
+    """Of each candidate, how many the training part has of its subject, that in its class, and its
+    performance: 0..3. Each implies the one before it.
+    """
+    subjects = archive.metadata.get("subject")
+    if subjects is None:
+        return dict.fromkeys(candidates.tolist(), 0)
+    performances = _performances(archive)
+
+    def traits(i: int) -> tuple[Hashable, ...]:
+        subject = subjects[i]
+        return subject, (subject, archive.labels[i]), performances[i]
+
+    seen = {trait for i in train.tolist() for trait in enumerate(traits(i))}
+    return {i: sum(trait in seen for trait in enumerate(traits(i))) for i in candidates.tolist()}
+
+
+def _performances(archive: Archive) -> list[Hashable]:
+    """One key a clip, equal for clips of one performance."""
+    columns = [archive.metadata.get(key) for key in ("subject", "replication", "setup")]
+    if columns[0] is None or columns[1] is None:
+        return list(archive.names)
+    known = [column.tolist() for column in columns if column is not None]
+    return list(zip(archive.labels.tolist(), *known, strict=True))
+
+
+def _shuffled_rank(archive: Archive, indices: Indices, seed: int) -> dict[int, int]:
+    names = [archive.names[i] for i in indices]
+    order = shuffled(names, seed, "validation")
+    return {archive.index(name): rank for rank, name in enumerate(order)}

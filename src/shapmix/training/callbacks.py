@@ -1,0 +1,184 @@
+"""What happens at the end of an epoch, and once before the first."""
+
+import csv
+import io
+import resource
+import sys
+import time
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_only
+from torch import Generator, Tensor
+
+from shapmix.mixing import ShapMix
+from shapmix.training.data import ClipData
+from shapmix.training.files import write_bytes, write_npz
+from shapmix.training.module import Recognizer
+
+
+class RefreshMixer(pl.Callback):
+    """Ends the mixer's epoch: the exact saliency evaluates its clips here."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refresh, under the run's precision."""
+        assert isinstance(pl_module, Recognizer)
+        with trainer.precision_plugin.forward_context():
+            pl_module.mixing.refresh(pl_module.model)
+
+
+class History(pl.Callback):
+    """The metrics of every epoch, as `history.csv`; kept in checkpoints, so a resumed run has all.
+
+    Holds nothing that depends on the machine's speed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "history.csv"
+        self.rows: list[dict[str, float]] = []
+        self.rate = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the rate that the epoch starts with."""
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add a row and write the file anew."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        row = {"epoch": trainer.current_epoch, "lr": self.rate, "train_loss": metrics["train/loss"]}
+        for name in ("val/top1", "val/mean_class"):
+            row[name.replace("/", "_")] = metrics.get(name, np.nan) if validated else np.nan
+        self.rows.append(row)
+        self._write()
+
+    @rank_zero_only
+    def _write(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {k: "" if v != v else repr(v) for k, v in row.items()} for row in self.rows
+        )
+        write_bytes(self.path, text.getvalue().encode())
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+
+class SaliencyLog(pl.Callback):
+    """The saliency after every refresh, as `saliency.npz`; kept in checkpoints."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "saliency.npz"
+        self.epochs: list[int] = []
+        self.scores: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the tables of a Shap-Mix run; nothing for other mixers."""
+        assert isinstance(pl_module, Recognizer)
+        if not isinstance(mixer := pl_module.mixer, ShapMix):
+            return
+        self.epochs.append(trainer.current_epoch)
+        self.scores.append(mixer.saliency.scores().detach().cpu().clone())
+        if "values" in dict(mixer.saliency.named_buffers()):
+            self.values.append(mixer.saliency.values.detach().cpu().clone())
+        self._write(mixer)
+
+    @rank_zero_only
+    def _write(self, mixer: ShapMix) -> None:
+        arrays = {
+            "epochs": np.array(self.epochs),
+            "scores": torch.stack(self.scores).numpy(),
+            "coalitions": mixer.coalitions.cpu().numpy(),
+            "part_names": np.array(mixer.layout.part_names),
+        }
+        if self.values:
+            arrays["values"] = torch.stack(self.values).numpy()
+        write_npz(self.path, arrays)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"epochs": self.epochs, "scores": self.scores, "values": self.values}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.epochs = list(state_dict["epochs"])
+        self.scores = list(state_dict["scores"])
+        self.values = list(state_dict["values"])
+
+
+class CostEstimate(pl.Callback):
+    """Says before the first epoch what the run will cost, after a trial of a few steps.
+
+    The trial trains a copy of the model, so it leaves no trace.
+    """
+
+    def __init__(self, data: ClipData, most_seconds: float = 10.0) -> None:
+        self.data = data
+        self.most_seconds = most_seconds
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Time the trial and print what follows from it."""
+        assert isinstance(pl_module, Recognizer)
+        seconds, clips = self._trial(pl_module, int(trainer.num_training_batches))
+        epochs = pl_module.config.epochs - trainer.current_epoch
+        share = getattr(pl_module.mixer, "saliency_budget", 0.0)
+        validation = len(self.data.val or ()) / 3 / pl_module.config.validate_every
+        training = 2 * clips * int(trainer.num_training_batches)
+        epoch = seconds / (2 * clips) * (training * (1 + share) + validation)
+        total = epoch * epochs
+        if trainer.is_global_zero:
+            print(
+                f"cost: {2 * clips / seconds:.0f} clips/s (clean and mixed), {epoch:.1f} s an "
+                f"epoch, about {_duration(total)} for {epochs} epochs; "
+                f"memory {_peak_gigabytes():.1f} GB",
+                flush=True,
+            )
+
+    def _trial(self, module: Recognizer, batches: int) -> tuple[float, int]:
+        """Seconds of one step, and its clips (half of what the step trains on)."""
+        size = min(module.config.batch_size, len(self.data.train))
+        dataset = self.data.train
+        batch = dataset.collate([dataset[i] for i in range(size)]).to(module.device)
+        model, transform = deepcopy(module.model).train(), module.transform
+        with torch.random.fork_rng():
+            begun, best = time.perf_counter(), float("inf")
+            for _ in range(max(2, min(4, batches))):
+                start = time.perf_counter()
+                x: Tensor = transform(batch, Generator().manual_seed(0))
+                with module.trainer.precision_plugin.forward_context():
+                    loss = model(torch.cat([x, x])).float().logsumexp(1).mean()
+                loss.backward()
+                if x.is_cuda:
+                    torch.cuda.synchronize()
+                best = min(best, time.perf_counter() - start)
+                if time.perf_counter() - begun > self.most_seconds:
+                    break
+        return best, size
+
+
+def _peak_gigabytes() -> float:
+    """Peak memory of this process so far (on a GPU, of the device)."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def _duration(seconds: float) -> str:
+    """Such as "45 s", "12 min" or "3 h 20 min"."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,120 @@
+"""Everything a training run can be told. Plain data: importing it does not import torch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Value = bool | int | float | str | list[float] | None
+Options = dict[str, Value]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a recogniser and evaluate it; all that it makes is in the run folder.
+
+    Args:
+        archive: the data set, an .arrow file made by `shapmix import`.
+        split: which clips train, validate and test, a .json file made by `shapmix split`; without
+            it the archive's own first protocol is used as it is.
+        out: the run folder; runs/<archive>-<mixer>-<loss>-s<seed> when not given.
+        seed: decides weights, order of clips, augmentation and mixing.
+        mixer: how training clips are mixed: shapmix, stmix, mixup or none.
+        mixer_options: options of the mixer, such as {estimator: exact, tau: 0.2} or
+            {preset: paper}; see the method card.
+        loss: balanced-softmax, or ce for plain cross-entropy.
+        model: ctrgcn, stgcn, or the import path of your own nn.Module (package.module:Class).
+        model_options: options of the model, such as {width: 64}.
+        stream: what the model sees: joint, bone, joint_motion or bone_motion.
+        num_frames: frames of the model's input.
+        transform_options: further options of the input transform, such as {rotation: 0.3} or
+            {sampling: segments}.
+        num_persons: bodies of the model's input; as many as the archive has when not given.
+        epochs: passes over the training clips.
+        batch_size: clips in a step; as many mixed ones come on top. Per process.
+        lr: learning rate of SGD with Nesterov momentum.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of SGD.
+        schedule: step divides the rate at each milestone; cosine falls to a thousandth.
+        milestones: where the rate falls, as shares of the epochs.
+        gamma: factor at a milestone.
+        lr_warmup_epochs: epochs over which the rate rises to its full value.
+        drop_last: leave out a last batch that is not full.
+        clip_grad: largest norm of the gradient; unlimited when not given.
+        validate_every: validate every so many epochs.
+        early_stop: end after so many validations without a better mean-class accuracy; off when
+            not given.
+        precision: 32, bf16 or fp16 (mixed precision).
+        accelerator: auto, cpu, gpu or mps.
+        devices: processes (cpu) or devices (gpu) to train on.
+        threads: CPU threads of a process; torch decides when not given.
+        workers: processes that load clips; 0 loads in the training process.
+        resume: a run folder to go on with, from its last finished epoch; its own configuration
+            is used.
+        init_from: a run whose weights are the start, on this or another data set of the same
+            layout.
+        fast_dev_run: one batch of everything, to see that it runs.
+        progress: show a progress bar.
+    """
+
+    archive: Path
+    split: Path | None = None
+    out: Path | None = None
+    seed: int = 0
+    mixer: Literal["shapmix", "stmix", "mixup", "none"] = "shapmix"
+    mixer_options: Options = field(default_factory=dict)
+    loss: Literal["balanced-softmax", "ce"] = "balanced-softmax"
+    model: str = "ctrgcn"
+    model_options: Options = field(default_factory=dict)
+    stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
+    num_frames: int = 64
+    transform_options: Options = field(default_factory=dict)
+    num_persons: int | None = None
+    epochs: int = 100
+    batch_size: int = 64
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 4e-4
+    schedule: Literal["step", "cosine"] = "step"
+    milestones: tuple[float, ...] = (0.6, 0.8)
+    gamma: float = 0.1
+    lr_warmup_epochs: int = 5
+    drop_last: bool = True
+    clip_grad: float | None = None
+    validate_every: int = 1
+    early_stop: int | None = None
+    precision: Literal["32", "bf16", "fp16"] = "32"
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: int = 1
+    threads: int | None = None
+    workers: int = 0
+    resume: Path | None = None
+    init_from: Path | None = None
+    fast_dev_run: bool = False
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        positive = ("num_frames", "epochs", "batch_size", "lr", "validate_every", "devices")
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
+        if any(not 0 < share < 1 for share in self.milestones):
+            raise ValueError(
+                f"milestones are {list(self.milestones)}; expected shares of the epochs between 0 "
+                "and 1, such as [0.6, 0.8]"
+            )
+        if self.early_stop is not None and self.early_stop < 1:
+            raise ValueError(f"early_stop is {self.early_stop}; expected 1 or more, or nothing")
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        if self.resume is not None:
+            return self.resume
+        name = f"{self.archive.stem}-{self.mixer}-{self.loss}-s{self.seed}"
+        return self.out if self.out is not None else Path("runs") / name
+
+
+# Fields that say how to run, not what is trained: they may differ between a run and its resumption.
+RUNTIME_FIELDS = frozenset(
+    {"out", "accelerator", "devices", "threads", "workers", "resume", "fast_dev_run", "progress"}
+)

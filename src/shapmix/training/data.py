@@ -1,0 +1,90 @@
+"""An archive and a split as Lightning wants them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader
+
+from shapmix.counts import check_counts
+from shapmix.data.archive import Archive
+from shapmix.data.loader import ClipDataset, Sample, create_loader
+from shapmix.data.longtail import class_counts
+from shapmix.data.splits import Split, make_split
+from shapmix.training.config import TrainConfig
+
+
+class ClipData(pl.LightningDataModule):
+    """Training, validation and test clips of one archive.
+
+    Attributes:
+        archive: the data set. split: which clips are for what.
+        train, val, test: `ClipDataset`s; `val` is None when no clip is left for it.
+        class_counts: `(K,)` training clips of each class.
+
+    Raises:
+        ArchiveError, SplitError: a file is not what it must be, or the two do not belong together.
+        ValueError: a class has no training clip.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.archive = Archive(config.archive)
+        self.split = read_split(self.archive, config.split)
+        self.num_persons = config.num_persons or int(self.archive.num_persons.max())
+        self.train = self._select(self.split.train)
+        self.val = self._select(self.split.val) if self.split.val else None
+        self.test = self._select(self.split.test)
+        classes = self.archive.info.class_names
+        self.class_counts = check_counts(class_counts(self.train.labels, len(classes)))
+
+    def _select(self, names: tuple[str, ...]) -> ClipDataset:
+        return ClipDataset(self.archive, names, num_persons=self.num_persons)
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Shuffled by (seed, epoch), an equal share for every process."""
+        trainer = self.trainer
+        return create_loader(
+            self.train,
+            min(self.config.batch_size, len(self.train)),
+            shuffle=True,
+            drop_last=self.config.drop_last,
+            seed=self.config.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            workers=self.config.workers,
+        )
+
+    def val_dataloader(self) -> list[DataLoader[Sample]]:
+        """All validation clips in every process, so that all decide alike; none when empty."""
+        return [self.plain_loader(self.val)] if self.val is not None else []
+
+    def plain_loader(self, dataset: ClipDataset) -> DataLoader[Sample]:
+        """Every clip once, in order."""
+        return create_loader(dataset, self.config.batch_size)
+
+    def profile(self) -> dict[str, object]:
+        """What the run was trained on, for its folder."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        labels = {name: part.labels for name, part in parts.items() if part is not None}
+        classes = self.archive.info.class_names
+        return {
+            "archive": self.archive.path.name,
+            "source": self.archive.info.source,
+            "layout": self.archive.info.layout.name,
+            "units": self.archive.info.units,
+            "class_names": list(classes),
+            "split": self.split.recipe,
+            "clips": {
+                name: np.bincount(values, minlength=len(classes)).tolist()
+                for name, values in labels.items()
+            },
+        }
+
+
+def read_split(archive: Archive, path: Path | None) -> Split:
+    """The split of a file, checked against the archive; the archive's own protocol without one."""
+    if path is None:
+        return make_split(archive)
+    return Split.load(path, archive)

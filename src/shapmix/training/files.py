@@ -1,0 +1,135 @@
+"""Files of a run folder: written whole or not at all, and read without trust."""
+
+import io
+import json
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from shapmix.data.archive import atomic_file
+from shapmix.training.config import RUNTIME_FIELDS, TrainConfig
+
+
+class RunFolderError(ValueError):
+    """A run folder or a file in it is not as it must be."""
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename it."""
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON atomically."""
+    write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a run folder.
+
+    Raises:
+        RunFolderError: the file is missing or no JSON object.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunFolderError(
+            f"{path.parent} has no {path.name}: no run folder, or its training is not finished. "
+            f"`shapmix train --resume {path.parent}` goes on with a run"
+        ) from None
+    except ValueError as error:
+        raise RunFolderError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise RunFolderError(f"{path} is damaged: expected a JSON object")
+    return content
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write arrays atomically."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def config_dict(config: TrainConfig) -> dict[str, Any]:
+    """A configuration as plain values for YAML."""
+    plain = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
+    plain["milestones"] = list(config.milestones)
+    return plain
+
+
+def write_config(path: Path, config: TrainConfig) -> None:
+    """Write a configuration as YAML."""
+    text = yaml.safe_dump(config_dict(config), sort_keys=False, allow_unicode=True)
+    write_bytes(path, text.encode())
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The configuration of a run folder.
+
+    Raises:
+        RunFolderError: there is none, or it does not fit this version.
+    """
+    path = folder / "config.yaml"
+    try:
+        plain = yaml.safe_load(path.read_text())
+        paths = ("archive", "split", "out", "resume", "init_from")
+        values: dict[str, Any] = {
+            k: Path(v) if k in paths and v is not None else v for k, v in dict(plain).items()
+        }
+        values["milestones"] = tuple(values.get("milestones", ()))
+        return TrainConfig(**values)
+    except FileNotFoundError:
+        raise RunFolderError(
+            f"{folder} is no run folder: it has no config.yaml. Give a folder that `shapmix train` "
+            "made"
+        ) from None
+    except (TypeError, ValueError, yaml.YAMLError) as error:
+        raise RunFolderError(f"{path} is not a configuration of this version: {error}") from error
+
+
+def check_same_run(given: TrainConfig, stored: TrainConfig) -> None:
+    """Refuse to resume with settings that would make it another run.
+
+    Raises:
+        RunFolderError: naming what differs.
+    """
+    ours, theirs = config_dict(given), config_dict(stored)
+    differ = [k for k in ours if k not in RUNTIME_FIELDS and ours[k] != theirs.get(k)]
+    if differ:
+        listed = "; ".join(f"{k} was {theirs.get(k)!r} and is now {ours[k]!r}" for k in differ)
+        raise RunFolderError(
+            f"a resumed run must keep its settings, but {listed}. Leave these flags out, or start "
+            "a new run with another --out"
+        )
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint, read with `weights_only=True`: it can hold tensors and plain values only.
+
+    Raises:
+        RunFolderError: the file is missing, damaged, or holds anything else.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about foreign pickles, which are refused anyway
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise RunFolderError(f"there is no checkpoint {path}; nothing to resume") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise RunFolderError(
+            f"{path} is refused: it is damaged or holds more than weights and plain values "
+            f"({reason}). Use a checkpoint that `shapmix train` wrote"
+        ) from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise RunFolderError(f"{path} is refused: it is no training checkpoint")
+    return checkpoint

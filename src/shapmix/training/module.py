@@ -1,0 +1,138 @@
+"""The LightningModule: it composes transform, mixer, model and loss, and holds no method itself."""
+
+import math
+from typing import Any, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LambdaLR
+
+from shapmix.data.loader import RaggedBatch
+from shapmix.data.transforms import Transform
+from shapmix.losses import two_term_loss
+from shapmix.metrics import evaluate
+from shapmix.mixing import Mixer, NoMix
+from shapmix.training.config import TrainConfig
+from shapmix.training.schedule import lr_factor
+
+
+class TrainingError(ValueError):
+    """Training cannot go on; the text says why and what to try."""
+
+
+class Recognizer(pl.LightningModule):
+    """Trains `model` on clean and mixed clips, as one batch of 2N, by the two-term objective.
+
+    Without a mixer (`NoMix`) the second half is the same clips augmented once more, so that every
+    method trains on the same number of clips in the same number of steps.
+
+    All randomness of an epoch follows from (seed, epoch, process), so a run that is resumed at an
+    epoch's start goes on exactly as if it had never stopped.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        transform: Transform,
+        model: nn.Module,
+        mixer: nn.Module,
+        criterion: nn.Module,
+        class_counts: np.ndarray[Any, np.dtype[np.int64]],
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.transform = transform
+        self.model = model
+        self.mixer = mixer
+        self.criterion = criterion
+        self.class_counts = class_counts
+        self.augmentation = Generator()
+        self._scores: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def mixing(self) -> Mixer:
+        """The mixer, as the protocol it fulfils."""
+        return cast(Mixer, self.mixer)
+
+    def forward(self, batch: RaggedBatch) -> Tensor:
+        """Logits `(N, K)` of a ragged batch, by the deterministic transform."""
+        logits: Tensor = self.model(self.transform(batch))
+        return logits
+
+    def on_train_epoch_start(self) -> None:
+        """Seed this epoch's augmentation, mixing and dropout."""
+        generators = [self.augmentation]
+        if isinstance(mixing := getattr(self.mixer, "generator", None), Generator):
+            generators.append(mixing)
+        entropy = (self.config.seed, self.current_epoch, self.global_rank)
+        states = np.random.SeedSequence(entropy).generate_state(len(generators) + 1)
+        torch.manual_seed(int(states[-1]))
+        for generator, state in zip(generators, states, strict=False):
+            generator.manual_seed(int(state))
+
+    def training_step(self, batch: RaggedBatch, _: int) -> Tensor:
+        """Loss of one batch: the mean over clean clips plus the mean over mixed clips."""
+        x, y = self.transform(batch, self.augmentation), batch.labels
+        second = self.transform(batch, self.augmentation) if isinstance(self.mixer, NoMix) else x
+        mixed = self.mixing(second, y)
+        logits, logits_mixed = self.model(torch.cat([x, mixed.x])).chunk(2)
+        loss = two_term_loss(self.criterion, logits, y, logits_mixed, mixed.target)
+        if not math.isfinite(float(loss.detach())):
+            raise TrainingError(
+                f"the loss became {float(loss.detach())} in epoch {self.current_epoch}. Likely "
+                f"causes: a learning rate that is too high (lr is {self.config.lr}), data in "
+                "unusual units (look at `shapmix info`; metres are expected for 3D), or fp16 "
+                "overflow (try bf16). Lower lr, or set clip_grad"
+            )
+        self.mixing.observe(self.model, x, y)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: RaggedBatch, _: int) -> None:
+        """Keep the scores of a batch."""
+        self._scores.append((self(batch).float().cpu(), batch.labels.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Accuracies of the validation part; mean-class accuracy selects the best epoch."""
+        logits, labels = (torch.cat(part).numpy() for part in zip(*self._scores, strict=True))
+        self._scores.clear()
+        found = evaluate(logits, labels, self.class_counts, resamples=0)
+        for name in ("top1", "mean_class"):
+            self.log(f"val/{name}", float(found[name]), prog_bar=name == "mean_class")
+
+    def configure_optimizers(self) -> Any:
+        """SGD with Nesterov momentum, its rate set before every step."""
+        config = self.config
+        optimizer = SGD(
+            self.model.parameters(),
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.momentum > 0,
+        )
+        steps = max(int(self.trainer.estimated_stepping_batches) // config.epochs, 1)
+
+        def factor(step: int) -> float:
+            return lr_factor(
+                step / steps,
+                config.epochs,
+                schedule=config.schedule,
+                milestones=config.milestones,
+                gamma=config.gamma,
+                warmup_epochs=config.lr_warmup_epochs,
+            )
+
+        scheduler = LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def transfer_batch_to_device(
+        self, batch: RaggedBatch, device: torch.device, dataloader_idx: int
+    ) -> RaggedBatch:
+        """Ragged batches move themselves."""
+        return batch.to(device)

@@ -1,0 +1,254 @@
+"""One training run, from a configuration to a run folder."""
+
+import logging
+import os
+import platform
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+from torch import Generator, Tensor
+
+from shapmix.mixing import mean_clip
+from shapmix.training.build import build_loss, build_mixer, build_model, build_transform
+from shapmix.training.callbacks import CostEstimate, History, RefreshMixer, SaliencyLog
+from shapmix.training.config import TrainConfig
+from shapmix.training.data import ClipData
+from shapmix.training.evaluation import evaluate_weights, export_weights
+from shapmix.training.files import (
+    RunFolderError,
+    check_same_run,
+    load_checkpoint,
+    read_config,
+    write_config,
+    write_json,
+)
+from shapmix.training.module import Recognizer
+from shapmix.training.transfer import init_from
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+PACKAGES = ("shapmix", "torch", "numpy", "pytorch-lightning", "torchmetrics", "pyarrow")
+LAST = Path("checkpoints") / "last.ckpt"
+
+
+def train(config: TrainConfig) -> dict[str, Any] | None:
+    """Train, evaluate, and leave everything in the run folder.
+
+    Returns:
+        The metrics (`metrics.json`); None in a process that is not the first.
+
+    Raises:
+        RunFolderError: the folder holds another run, or there is nothing to resume.
+        TrainingError: the loss is no longer finite.
+    """
+    folder = config.folder
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    data = ClipData(config)
+    checkpoint = _prepare(config, folder)
+    module = build(config, data)
+    _describe(folder, data)
+    with _quiet():
+        trainer = _trainer(config, data, folder, checkpoint)
+        started = time.perf_counter()
+        resume = None if checkpoint is None else folder / LAST
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if config.fast_dev_run or not trainer.is_global_zero:
+        return None
+    seconds = time.perf_counter() - started
+    epochs_run = config.epochs - (0 if checkpoint is None else int(checkpoint["epoch"]) + 1)
+    cost = {
+        "train_seconds": seconds,
+        "clips_per_second": 2 * len(data.train) * max(epochs_run, 1) / seconds,
+        "parameters": sum(p.numel() for p in module.model.parameters()),
+    }
+    device = module.device if module.device.type != "meta" else "cpu"
+    return evaluate_weights(config, data, folder, export_weights(folder), cost, device)
+
+
+def build(config: TrainConfig, data: ClipData) -> Recognizer:
+    """The LightningModule of a run; weights follow from the seed."""
+    torch.manual_seed(config.seed)
+    transform = build_transform(config, data.archive)
+    model = build_model(config, data.archive, data.num_persons)
+    if config.init_from is not None:
+        print(init_from(config.init_from, model, data.archive.info.layout))
+
+    def background() -> Tensor:
+        return mean_clip(transform(batch) for batch in data.plain_loader(data.train))
+
+    mixer = build_mixer(
+        config,
+        data.archive.info.layout,
+        data.archive.info.channels,
+        data.class_counts,
+        background,
+        Generator(),
+    )
+    criterion = build_loss(config, data.class_counts)
+    return Recognizer(config, transform, model, mixer, criterion, data.class_counts)
+
+
+def _first_process() -> bool:
+    """Whether this process is the one that a person started, before Lightning tells."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
+
+
+def _prepare(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
+    """Make the run folder, or read the checkpoint to go on from."""
+    if config.resume is not None:
+        checkpoint = load_checkpoint(folder / LAST)
+        check_same_run(config, read_config(folder))
+        return checkpoint
+    if _first_process() and not config.fast_dev_run:
+        if (folder / LAST).exists() or (folder / "metrics.json").exists():
+            raise RunFolderError(
+                f"{folder} holds a run already: go on with it by `--resume {folder}`, or choose "
+                "another --out"
+            )
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        write_config(folder / "config.yaml", replace(config, out=folder))
+    return None
+
+
+@rank_zero_only
+def _describe(folder: Path, data: ClipData) -> None:
+    if data.config.fast_dev_run:
+        return
+    write_json(folder / "data_profile.json", data.profile())
+    write_json(folder / "environment.json", environment())
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit, machine and command of this process."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "commit": _commit(),
+        "packages": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _commit() -> str | None:
+    """The git commit of this package's source tree, with a + when it is changed; None outside."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run(  # noqa: S603
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        dirty = subprocess.run(  # noqa: S603
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+" if dirty else "")
+
+
+def _trainer(
+    config: TrainConfig, data: ClipData, folder: Path, checkpoint: dict[str, Any] | None
+) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy="ddp" if config.devices > 1 else "auto",
+        precision=PRECISIONS[config.precision],  # type: ignore[arg-type]
+        max_epochs=config.epochs,
+        gradient_clip_val=config.clip_grad,
+        check_val_every_n_epoch=_validation_period(config),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        callbacks=_callbacks(config, data, folder),
+        logger=_logger(folder, checkpoint) if not config.fast_dev_run else False,
+        log_every_n_steps=10,
+        fast_dev_run=config.fast_dev_run,
+        enable_checkpointing=not config.fast_dev_run,
+        enable_progress_bar=config.progress,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def _validation_period(config: TrainConfig) -> int:
+    return min(config.validate_every, config.epochs)
+
+
+def _callbacks(config: TrainConfig, data: ClipData, folder: Path) -> list[Callback]:
+    callbacks: list[Callback] = [RefreshMixer()]
+    if config.progress:
+        callbacks.append(RichProgressBar(leave=False))
+    if config.fast_dev_run:
+        return callbacks
+    callbacks += [CostEstimate(data), History(folder), SaliencyLog(folder)]
+    period = _validation_period(config)
+    if data.val is not None:
+        monitor = "val/mean_class"
+        if config.early_stop is not None:
+            callbacks.append(EarlyStopping(monitor, mode="max", patience=config.early_stop))
+        callbacks.append(_checkpoint(folder, "best", monitor=monitor, every_n_epochs=period))
+    # The last comes last, so that it holds the state of all others.
+    return [*callbacks, _checkpoint(folder, "last")]
+
+
+def _checkpoint(folder: Path, name: str, **options: Any) -> ModelCheckpoint:
+    """Keeps one checkpoint, saved when the epoch is over and the mixer refreshed."""
+    return ModelCheckpoint(
+        folder / "checkpoints",
+        filename=name,
+        mode="max",
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+        **options,
+    )
+
+
+def _logger(folder: Path, checkpoint: dict[str, Any] | None) -> TensorBoardLogger:
+    """TensorBoard; what a killed run wrote after its checkpoint is purged."""
+    purge = None if checkpoint is None else int(checkpoint["global_step"])
+    return TensorBoardLogger(folder, name="", version="tensorboard", purge_step=purge)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice that does not apply here is left out; its errors are not."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for message in (
+            ".*does not have many workers.*",
+            ".*is smaller than the logging interval.*",
+            ".*Checkpoint directory .* exists and is not empty.*",
+            ".*GPU available but not used.*",
+            ".*isinstance.treespec, LeafSpec.*",
+            ".*overridden `transfer_batch_to_device`.*",
+        ):
+            warnings.filterwarnings("ignore", message)
+        yield
+    logger.setLevel(level)

@@ -1,0 +1,78 @@
+"""One of two processes that train together on halves of the same batches."""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import distributed as dist
+from torch import nn
+
+from shapmix.losses import BalancedSoftmaxLoss, two_term_loss
+from shapmix.mixing import ShapMix
+
+COUNTS = [400, 120, 90]
+EPOCHS, STEPS, CLIPS = 3, 4, 16
+
+
+def make_model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(3 * 8 * 20, 8), nn.Tanh(), nn.Linear(8, 3)
+    ).double()
+
+
+def make_batch(epoch, step):
+    generator = torch.Generator().manual_seed(100 * epoch + step)
+    x = torch.randn(CLIPS, 3, 8, 20, 1, generator=generator, dtype=torch.float64)
+    return x, torch.randint(0, 3, (CLIPS,), generator=generator)
+
+
+def make_mixer(estimator, rank):
+    return ShapMix(
+        "kinect20",
+        COUNTS,
+        torch.zeros(3, 8, 20, 1),
+        estimator=estimator,
+        warmup_epochs=1,
+        saliency_budget=1e9,
+        clips_per_class=100,
+        generator=torch.Generator().manual_seed(rank),
+    )
+
+
+def halves(batch):
+    x, y = batch
+    return [(x[rank::2], y[rank::2]) for rank in range(2)]
+
+
+def loss_of(model, mixer, x, y):
+    mixed = mixer(x, y)
+    logits, logits_mixed = model(torch.cat([x, mixed.x])).chunk(2)
+    return two_term_loss(
+        BalancedSoftmaxLoss(COUNTS).double(), logits, y, logits_mixed, mixed.target
+    )
+
+
+def work(rank, folder, estimator):
+    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    model = make_model()
+    parallel = nn.parallel.DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    mixer = make_mixer(estimator, rank)
+    gradients = []
+    for epoch in range(EPOCHS):
+        for step in range(STEPS):
+            x, y = halves(make_batch(epoch, step))[rank]
+            optimizer.zero_grad()
+            loss_of(parallel, mixer, x, y).backward()
+            gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]).clone())
+            optimizer.step()
+            mixer.observe(parallel, x, y)
+        mixer.refresh(parallel)
+    torch.save({"mixer": mixer.state_dict(), "gradients": gradients}, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    work(int(sys.argv[1]), sys.argv[2], sys.argv[3])

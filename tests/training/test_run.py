@@ -1,0 +1,277 @@
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from shapmix.training.build import OptionError, build_model, build_transform
+from shapmix.training.config import TrainConfig
+from shapmix.training.data import ClipData
+from shapmix.training.evaluation import evaluate_run, load_weights, score
+from shapmix.training.files import RunFolderError, load_checkpoint, read_config
+from shapmix.training.module import TrainingError
+from shapmix.training.run import train
+
+MIXER_OPTIONS = {
+    "shapmix": {"warmup_epochs": 1, "saliency_budget": 2.0},
+    "stmix": {},
+    "mixup": {"alpha": 0.5},
+    "none": {},
+}
+
+
+def checkpoint_state(folder):
+    return load_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"]
+
+
+def assert_same_run(a, b):
+    """Weights, saliency, logs, scores: bit for bit."""
+    first, second = checkpoint_state(a), checkpoint_state(b)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+    assert (a / "history.csv").read_text() == (b / "history.csv").read_text()
+    for file in ("saliency.npz", "scores.npz"):
+        with np.load(a / file) as left, np.load(b / file) as right:
+            assert left.files == right.files
+            for name in left.files:
+                assert np.array_equal(left[name], right[name]), name
+
+
+@pytest.mark.parametrize("mixer", MIXER_OPTIONS)
+@pytest.mark.parametrize("loss", ["balanced-softmax", "ce"])
+def test_every_method_leaves_a_whole_run_folder(config, mixer, loss):
+    run = config(mixer=mixer, loss=loss, mixer_options=MIXER_OPTIONS[mixer])
+    metrics = train(run)
+    folder = run.folder
+    assert json.loads((folder / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
+    assert metrics["last"]["epoch"] == 2
+    assert metrics["class_counts"] == [12, 7, 4, 3]
+    assert 0 <= metrics["best"]["epoch"] <= 2
+    assert replace(read_config(folder), out=None) == replace(run, out=None)
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__
+    profile = json.loads((folder / "data_profile.json").read_text())
+    assert profile["clips"]["train"] == [12, 7, 4, 3]
+    rows = (folder / "history.csv").read_text().splitlines()
+    assert len(rows) == 4
+    with np.load(folder / "scores.npz") as scores:
+        assert scores["logits_last"].shape == (32, 4)
+        assert scores["names"].shape == (32,)
+    assert (folder / "saliency.npz").exists() == (mixer == "shapmix")
+    weights = load_file(folder / "checkpoints" / "weights_last.safetensors")
+    assert torch.equal(weights["head.weight"], checkpoint_state(folder)["model.head.weight"])
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_it_learns(config):
+    metrics = train(config(epochs=25, mixer="shapmix", validate_every=5))
+    assert metrics["best"]["test"]["top1"] > 0.8
+
+
+def test_same_seed_same_run_and_other_seed_other_run(config, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(config(seed=seed, out=tmp_path / name))
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    a, c = checkpoint_state(tmp_path / "a"), checkpoint_state(tmp_path / "c")
+    assert not torch.equal(a["model.head.weight"], c["model.head.weight"])
+
+
+def test_workers_change_nothing(config, tmp_path):
+    for workers in (0, 2):
+        train(config(workers=workers, out=tmp_path / str(workers)))
+    assert_same_run(tmp_path / "0", tmp_path / "2")
+
+
+def cli(words, **environment):
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-m", "shapmix.commands.cli", *map(str, words)],
+        env=os.environ | {"PYTHONPATH": paths} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+@pytest.mark.parametrize("dies_at", [5, 7, 11])
+def test_a_killed_run_goes_on_as_if_it_had_never_stopped(config, tmp_path, preset, dies_at):
+    """Killed in the middle of the second, third and last epoch of 4 steps each."""
+    options = {"preset": preset, "warmup_epochs": 1, "saliency_budget": 0.3}
+    whole = config(out=tmp_path / "whole", mixer_options=options, epochs=4)
+    train(whole)
+    killed = tmp_path / "killed"
+    (tmp_path / "killed.yaml").write_text(
+        (tmp_path / "whole" / "config.yaml").read_text().replace(str(whole.out), str(killed))
+    )
+    words = ["train", "--config", tmp_path / "killed.yaml"]
+    died = cli(words, TINY_DIES_AT=str(dies_at), TINY_DIED=str(tmp_path / "died"))
+    assert died.returncode == 9, died.stderr
+    assert (tmp_path / "died").exists()
+    assert not (killed / "metrics.json").exists()
+    resumed = cli(["train", "--resume", killed])
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(tmp_path / "whole", killed)
+
+
+def test_a_resumed_run_keeps_its_settings(config):
+    run = config()
+    train(run)
+    with pytest.raises(RunFolderError, match=r"lr was 0.05 and is now 0.5.*another --out"):
+        train(replace(run, resume=run.folder, lr=0.5))
+
+
+def test_a_run_is_never_overwritten(config):
+    run = config(epochs=1)
+    train(run)
+    before = (run.folder / "metrics.json").read_bytes()
+    with pytest.raises(RunFolderError, match="holds a run already"):
+        train(run)
+    assert (run.folder / "metrics.json").read_bytes() == before
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("touch owned",)
+
+
+@pytest.mark.parametrize("how", ["pickle", "torch", "garbage", "list", "missing"])
+def test_hostile_checkpoints_are_refused(config, how, monkeypatch):
+    run = config(epochs=1)
+    train(run)
+    path = run.folder / "checkpoints" / "last.ckpt"
+    monkeypatch.chdir(run.folder)
+    if how == "pickle":
+        path.write_bytes(pickle.dumps({"state_dict": Hostile()}))
+    elif how == "torch":
+        torch.save({"state_dict": {}, "evil": Hostile()}, path)
+    elif how == "garbage":
+        path.write_bytes(b"\x00not a checkpoint")
+    elif how == "list":
+        torch.save([1, 2], path)
+    else:
+        path.unlink()
+    with pytest.raises(RunFolderError, match=r"refused|no checkpoint"):
+        train(replace(run, resume=run.folder))
+    assert not (run.folder / "owned").exists()
+
+
+def test_evaluating_again_gives_the_same_numbers(config):
+    run = config(epochs=2)
+    metrics = train(run)
+    (run.folder / "scores.npz").unlink()
+    again = evaluate_run(run.folder)
+    assert json.loads(json.dumps(again)) == json.loads(json.dumps(metrics))
+    assert (run.folder / "scores.npz").exists()
+
+
+def test_selection_uses_validation_and_never_test(config):
+    """The selected epoch is the first with the best mean-class accuracy on validation."""
+    run = config(epochs=6)
+    metrics = train(run)
+    lines = [line.split(",") for line in (run.folder / "history.csv").read_text().splitlines()]
+    column = lines[0].index("val_mean_class")
+    accuracies = [float(line[column]) for line in lines[1:]]
+    assert metrics["best"]["epoch"] == int(np.argmax(accuracies))
+    stored = metrics["best"]["validation"]["mean_class"]
+    assert stored == pytest.approx(max(accuracies), abs=1e-6)
+    data = ClipData(run)
+    names = [set(part.names) for part in (data.train, data.val, data.test)]
+    assert not (names[0] & names[1]) | (names[0] & names[2]) | (names[1] & names[2])
+
+
+def test_scores_do_not_depend_on_the_batch_size(config):
+    run = config(epochs=1)
+    train(run)
+    data = ClipData(run)
+    model = build_model(run, data.archive, data.num_persons)
+    model.load_state_dict(load_weights(run.folder, "last"))
+    transform = build_transform(run, data.archive)
+    one, many = (score(model, transform, data.test, batch_size=n) for n in (1, 32))
+    np.testing.assert_allclose(one.logits, many.logits, atol=1e-5)
+
+
+def test_nan_loss_stops_with_the_likely_causes(config):
+    with pytest.raises(TrainingError, match=r"learning rate.*units.*lower lr|Lower lr"):
+        train(config(lr=1e20, epochs=20))
+
+
+def test_init_from_keeps_the_body_and_renews_the_head(config, tmp_path, capsys):
+    source = config(out=tmp_path / "source")
+    train(source)
+    tuned = config(out=tmp_path / "tuned", init_from=tmp_path / "source", epochs=1, lr=1e-6)
+    train(tuned)
+    assert "init: " in capsys.readouterr().out
+    old, new = (load_weights(tmp_path / name, "last") for name in ("source", "tuned"))
+    torch.testing.assert_close(new["body.0.weight"], old["body.0.weight"], atol=1e-3, rtol=0)
+    other = config(
+        out=tmp_path / "other",
+        init_from=tmp_path / "source",
+        model_options={"hidden": 8, "norm": False},
+    )
+    with pytest.raises(RunFolderError, match="holds another model"):
+        train(other)
+    (tmp_path / "source" / "data_profile.json").write_text('{"layout": "ntu25"}')
+    with pytest.raises(RunFolderError, match="joints do not correspond"):
+        train(replace(tuned, out=tmp_path / "third"))
+
+
+def test_bf16_early_stop_and_cosine(config):
+    metrics = train(config(precision="bf16", epochs=9, early_stop=1, schedule="cosine", lr=1e-9))
+    assert metrics["last"]["epoch"] < 8
+
+
+def test_fast_dev_run_leaves_nothing(config):
+    run = config(fast_dev_run=True)
+    assert train(run) is None
+    assert not run.folder.exists()
+
+
+def test_says_what_it_will_cost(config, capsys):
+    train(config(epochs=1))
+    assert "clips/s" in (out := capsys.readouterr().out)
+    assert "GB" in out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mixer_options": {"tua": 0.3}}, "did you mean 'tau'"),
+        ({"transform_options": {"rotatoin": 0.3}}, "did you mean 'rotation'"),
+        ({"mixer": "none", "mixer_options": {"tau": 0.1}}, "its options are none"),
+    ],
+)
+def test_unknown_options_suggest_the_nearest(config, changes, message):
+    with pytest.raises(OptionError, match=message):
+        train(config(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"milestones": (60,)}, "shares"),
+        ({"early_stop": 0}, "1 or"),
+    ],
+)
+def test_impossible_settings(config, changes, message):
+    with pytest.raises(ValueError, match=message):
+        config(**changes)
+
+
+def test_config_file_of_another_version(tmp_path):
+    with pytest.raises(RunFolderError, match="no run folder"):
+        read_config(tmp_path)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"archive": "x", "unknown": 1}))
+    with pytest.raises(RunFolderError, match="not a configuration"):
+        read_config(tmp_path)
+    assert TrainConfig(Path("x.arrow"), seed=3).folder == Path("runs/x-shapmix-balanced-softmax-s3")
