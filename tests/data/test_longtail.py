@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shapmix.counts import shot_bins
 from shapmix.data.longtail import (
     PROFILES,
     class_counts,
     draw_long_tail,
     imbalance_factor,
     long_tail_counts,
-    shot_groups,
     shuffled,
 )
 
@@ -82,7 +82,7 @@ def test_published_lists_have_the_counts_of_the_formula(real_data: Path, protoco
         np.testing.assert_array_equal(ours, published)
         assert ours.sum() == PUBLISHED[protocol, imbalance]
     if protocol in SHOTS:  # of the last, IF 100
-        assert tuple(map(len, shot_groups(ours).values())) == SHOTS[protocol]
+        assert tuple(map(len, shot_bins(ours).values())) == SHOTS[protocol]
 
 
 def test_nw_ucla_counts() -> None:
@@ -201,16 +201,13 @@ def test_class_counts_checks_labels(labels: list[int]) -> None:
         class_counts(labels, 7)
 
 
-def test_shot_groups_and_imbalance_factor() -> None:
-    groups = shot_groups([101, 100, 20, 19, 0, 500])
+def test_shot_bins_and_imbalance_factor() -> None:
+    groups = shot_bins([101, 100, 20, 19, 0, 500])
     assert {group: ks.tolist() for group, ks in groups.items()} == {
         "many": [0, 5],
         "medium": [1, 2],
         "few": [3, 4],
     }
-    assert shot_groups([5, 3, 1], many=4, few=2)["medium"].tolist() == [1]
-    with pytest.raises(ValueError, match="few-shot below 5 overlaps many-shot above 3"):
-        shot_groups([5, 3, 1], many=3, few=5)
     assert imbalance_factor([600, 30, 0, 6]) == 100
     assert math.isnan(imbalance_factor([0, 0]))
 

@@ -97,7 +97,7 @@ def test_nw_ucla_long_tail(nw_ucla: Archive, real_data: Path) -> None:
         assert split.class_counts.tolist() == IF_10
         assert len(split.test) == 464
         assert split.imbalance_factor == 10
-        assert [len(ks) for ks in split.shot_groups.values()] == [0, 7, 3]
+        assert [len(ks) for ks in split.shot_bins.values()] == [0, 7, 3]
         val = split.counts["val"]
         assert val[0] == 2  # class 0 has 102 clips and trains on 100 of them
         assert (val[1:] == 20).all()

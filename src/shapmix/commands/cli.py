@@ -43,8 +43,8 @@ class Parser(ArgumentParser):
 
     def suggestion(self, message: str) -> str:
         """The known options nearest to the unknown one that an error message names."""
-        unknown = re.search(r"Option '([^']+)' is not accepted", message)
-        unknown = unknown or re.search(r"[Uu]nrecognized arguments: (\S+)", message)
+        unknown = re.search(r"option '([^']+)'", message, re.IGNORECASE)
+        unknown = unknown or re.search(r"unrecognized arguments: (\S+)", message, re.IGNORECASE)
         command = re.search(r"invalid choice: '([^']+)' \(choose from 'import'", message)
         if command is not None:
             near = get_close_matches(command[1], COMMANDS, 1)

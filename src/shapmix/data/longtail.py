@@ -27,8 +27,6 @@ import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
 
-MANY_SHOT, FEW_SHOT = 100, 20  # many: more than 100 training clips; few: fewer than 20
-
 
 def _exponential(rank: Counts, K: int, imbalance: float) -> npt.NDArray[np.float64]:
     return np.exp(-math.log(imbalance) * rank / max(K - 1, 1))
@@ -142,14 +140,3 @@ def imbalance_factor(counts: npt.ArrayLike) -> float:
     present = np.asarray(counts)
     present = present[present > 0]
     return float(present.max() / present.min()) if present.size else math.nan
-
-
-def shot_groups(
-    counts: npt.ArrayLike, many: int = MANY_SHOT, few: int = FEW_SHOT
-) -> dict[str, Counts]:
-    """Class indices by number of training clips: "many" (> many), "medium", "few" (< few)."""
-    n = np.asarray(counts)
-    if few > many:
-        raise ValueError(f"few-shot below {few} overlaps many-shot above {many}")
-    masks = {"many": n > many, "medium": (n >= few) & (n <= many), "few": n < few}
-    return {group: np.flatnonzero(mask) for group, mask in masks.items()}

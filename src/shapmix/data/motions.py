@@ -237,7 +237,7 @@ ACTIONS: Mapping[str, Action] = {
         ),
         cycles=2.5,
     ),
-    "bow": Action((Move("trunk_bend", 45), Move("head_bend", 15)), curve="pulse"),
+    "bow": Action((Move("trunk_bend", 55), Move("head_bend", 15)), curve="pulse"),
     "push": Action(
         _both(Move("left_shoulder_flex", 75), Move("left_elbow_flex", 30, swing=30)),
         _RECOIL,
@@ -246,10 +246,15 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "raise left arm": Action((Move("left_shoulder_abduct", 120),)),
     "swing right leg": Action(
-        (Move("right_hip_flex", 10, swing=35), Move("right_knee_flex", 8)), cycles=2.5
+        (Move("right_hip_flex", 5, swing=45), Move("right_knee_flex", 10)), cycles=2.5
     ),
     "hands up": Action(_both(Move("left_shoulder_abduct", 130), Move("left_elbow_flex", 10))),
-    "kick partner": Action(_kick("right").actor, _RECOIL, curve="pulse", cycles=1),
+    "kick partner": Action(
+        (Move("right_hip_abduct", 50), Move("right_knee_flex", 20, swing=30)),
+        _RECOIL,
+        curve="pulse",
+        cycles=1,
+    ),
     "punch right": Action(
         (Move("right_shoulder_flex", 80), Move("right_elbow_flex", 25, swing=45)),
         curve="pulse",

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shapmix.counts import shot_bins
 from shapmix.data.archive import Archive, atomic_file
-from shapmix.data.longtail import Counts, class_counts, imbalance_factor, shot_groups
+from shapmix.data.longtail import Counts, class_counts, imbalance_factor
 
 Indices = npt.NDArray[np.int64]
 
@@ -86,9 +87,9 @@ class Split:
         return imbalance_factor(self.class_counts)
 
     @property
-    def shot_groups(self) -> dict[str, Counts]:
+    def shot_bins(self) -> dict[str, Counts]:
         """Class indices of "many" (> 100 training clips), "medium" and "few" (< 20)."""
-        return shot_groups(self.class_counts)
+        return shot_bins(self.class_counts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, completely or not at all."""

@@ -16,6 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Generator, Tensor
 
 from shapmix.mixing import ShapMix
+from shapmix.mixing.saliency import ExactSaliency
 from shapmix.training.data import ClipData
 from shapmix.training.files import write_bytes, write_npz
 from shapmix.training.module import Recognizer
@@ -91,7 +92,7 @@ class SaliencyLog(pl.Callback):
             return
         self.epochs.append(trainer.current_epoch)
         self.scores.append(mixer.saliency.scores().detach().cpu().clone())
-        if "values" in dict(mixer.saliency.named_buffers()):
+        if isinstance(mixer.saliency, ExactSaliency):
             self.values.append(mixer.saliency.values.detach().cpu().clone())
         self._write(mixer)
 

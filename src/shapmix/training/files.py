@@ -55,7 +55,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Write arrays atomically."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    named: dict[str, Any] = dict(arrays)
+    np.savez_compressed(buffer, **named)
     write_bytes(path, buffer.getvalue())
 
 

@@ -32,6 +32,7 @@ from shapmix.training.files import (
     check_same_run,
     load_checkpoint,
     read_config,
+    read_json,
     write_config,
     write_json,
 )
@@ -78,6 +79,21 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
     }
     device = module.device if module.device.type != "meta" else "cpu"
     return evaluate_weights(config, data, folder, export_weights(folder), cost, device)
+
+
+def finish(config: TrainConfig) -> dict[str, Any] | None:
+    """Bring a run to its end: train it, go on with it if it was stopped, or read what it found.
+
+    Raises:
+        RunFolderError: the folder holds a run with other settings.
+    """
+    folder = config.folder
+    if (folder / LAST).exists() or (folder / "metrics.json").exists():
+        check_same_run(config, read_config(folder))
+        if (folder / "metrics.json").exists():
+            return read_json(folder / "metrics.json")
+        config = replace(config, resume=folder)
+    return train(config)
 
 
 def build(config: TrainConfig, data: ClipData) -> Recognizer:

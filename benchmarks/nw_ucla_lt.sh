@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The runs behind docs/results.md: every method and seed on NW-UCLA cut to imbalance 10.
+#
+#   benchmarks/nw_ucla_lt.sh nw_ucla.zip [SEEDS] [JOBS]
+#
+# Runs are independent, JOBS at a time (default 2, one thread each); finished ones are skipped and
+# stopped ones go on, so the script can be run again at any time. Then:
+#
+#   shapmix compare runs/nw_ucla_lt/{ce,balanced-softmax,stmix,shapmix,shapmix-paper}-s*
+set -euo pipefail
+source=$1
+seeds=${2:-"0 1 2"}
+jobs=${3:-2}
+out=runs/nw_ucla_lt
+mkdir -p data "$out"
+[ -f data/nw_ucla.arrow ] || shapmix import nw-ucla "$source" data/nw_ucla.arrow
+[ -f data/nw_ucla_lt10.json ] ||
+    shapmix split data/nw_ucla.arrow --imbalance 10 --n-max 100 --out data/nw_ucla_lt10.json
+
+declare -A methods=(
+    [ce]="--mixer none --loss ce"
+    [balanced-softmax]="--mixer none"
+    [stmix]="--mixer stmix"
+    [shapmix]="--mixer shapmix --mixer-options.saliency-budget 0.2"
+    [shapmix-paper]="--mixer shapmix --mixer-options.preset paper"
+)
+
+one() {
+    local folder=$1
+    shift
+    [ -f "$folder/metrics.json" ] && return
+    if [ -f "$folder/checkpoints/last.ckpt" ]; then
+        shapmix train --resume "$folder" --progress false >>"$folder.log" 2>&1
+    else
+        rm -rf "$folder"
+        shapmix train --config configs/nw_ucla_lt.yaml --out "$folder" --progress false "$@" \
+            >"$folder.log" 2>&1
+    fi
+    echo "done: $folder"
+}
+export -f one
+
+for seed in $seeds; do
+    for name in ce balanced-softmax stmix shapmix shapmix-paper; do
+        echo "$out/$name-s$seed ${methods[$name]} --seed $seed"
+    done
+done | xargs -P "$jobs" -L 1 bash -c 'one "$@"' _

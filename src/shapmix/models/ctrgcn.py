@@ -1,0 +1,205 @@
+"""CTR-GCN: Chen et al., "Channel-wise Topology Refinement Graph Convolution for Skeleton-Based
+Action Recognition" (ICCV 2021). Written from the paper."""
+
+from functools import reduce
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shapmix.layouts import Layout, get_layout, partitioned_adjacency
+from shapmix.models.blocks import (
+    BodyClassifier,
+    Pointwise,
+    check_positive,
+    pointwise,
+    shortcut,
+    temporal_conv,
+)
+
+_REDUCTION, _MIN_RELATIONS = 8, 8
+_BRANCHES = 4
+
+
+class CTRGC(nn.Module):
+    """Channel-wise topology refinement graph convolution with one shared topology A.
+
+    A topology of its own for every clip and channel, refined from the shared one by what the
+    joints of this clip have to do with one another::
+
+        q[n, :, u, v] = tanh(psi(x)[n, :, u] - phi(x)[n, :, v])          psi, phi: mean over frames
+        z[n, c, t, u] = sum_v (A[u, v] + alpha xi(q)[n, c, u, v]) value(x)[n, c, t, v]
+
+    psi and phi are linear, so that taking the mean first is the same and T times less work; alpha
+    and A are absorbed in the weights and biases of xi for the same reason. Topologies are held
+    transposed, (v, u), the order in which the last product is fastest.
+
+    There are ``in_channels / 8`` relation channels and at least 8: the paper's numbers at its
+    width of 64; narrower models keep the 8 that the paper gives to its input layer.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        relations = max(in_channels // _REDUCTION, _MIN_RELATIONS)
+        self.psi = Pointwise(in_channels, relations)
+        self.phi = Pointwise(in_channels, relations)
+        self.xi = Pointwise(relations, out_channels)
+        self.value = Pointwise(in_channels, out_channels)
+
+    def forward(self, x: Tensor, mean: Tensor, shared: Tensor, alpha: Tensor) -> Tensor:
+        """(N, C_in, T, V), its mean over frames, A (V, V) and a scalar to (N, C_out, T, V)."""
+        relation = torch.tanh(self.psi(mean).unsqueeze(-2) - self.phi(mean).unsqueeze(-1))
+        bias = alpha * self.xi.bias.unsqueeze(-1) + shared.mT.flatten()
+        topology = pointwise(relation, alpha * self.xi.weight, bias)  # (N, C_out, v, u)
+        return torch.matmul(self.value(x), topology)
+
+
+class SpatialUnit(nn.Module):
+    """The sum of a CTR-GC for each subset of the adjacency; batch norm, residual, ReLU.
+
+    The shared topologies A are learnt, starting from the adjacency; one alpha serves them all and
+    starts at 0, and the last batch norm at (almost) 0, so that training starts from the shortcut.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, adjacency: Tensor) -> None:
+        super().__init__()
+        self.adjacency = nn.Parameter(adjacency.clone())
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.subsets = nn.ModuleList(CTRGC(in_channels, out_channels) for _ in adjacency)
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.shortcut = shortcut(in_channels, out_channels)
+        nn.init.constant_(self.norm.weight, 1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, T, V) to (N, C_out, T, V)."""
+        mean = x.mean(2)
+        z = reduce(
+            torch.add,
+            (
+                subset(x, mean, shared, self.alpha)
+                for subset, shared in zip(self.subsets, self.adjacency, strict=True)
+            ),
+        )
+        return F.relu(self.norm(z) + self.shortcut(x), inplace=True)
+
+
+class TemporalUnit(nn.Module):
+    """Multi-scale temporal convolution: four branches with a quarter of the channels each.
+
+    Temporal convolutions of 5 frames with dilations 1 and 2, the maximum of 3 frames, and plain
+    channels, each after a 1x1 convolution (and batch norm and ReLU, but for the last); then batch
+    norm. The 1x1 convolutions are held as one, and so are the batch norms of all branches: they
+    work channel by channel, and together they are faster.
+    """
+
+    def __init__(self, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        width = channels // _BRANCHES
+        self.stride = stride
+        self.width = width
+        self.reduce = Pointwise(channels, channels, fan_out=width)
+        self.reduce_norm = nn.BatchNorm2d(3 * width)
+        self.near = temporal_conv(width, width, 5, stride=stride)
+        self.far = temporal_conv(width, width, 5, stride=stride, dilation=2)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, T, V) to (N, C, ceil(T / stride), V)."""
+        reduced = self.reduce(x)
+        active = F.relu(self.reduce_norm(reduced[:, : -self.width]), inplace=True)
+        near, far, peak = active.chunk(3, dim=1)
+        branches = (
+            self.near(near),
+            self.far(far),
+            F.max_pool2d(peak, (3, 1), (self.stride, 1), (1, 0)),
+            reduced[:, -self.width :, :: self.stride],
+        )
+        z: Tensor = self.norm(torch.cat(branches, dim=1))
+        return z
+
+
+class Block(nn.Module):
+    """Spatial unit, temporal unit, residual (none in the first block), ReLU."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        adjacency: Tensor,
+        *,
+        stride: int = 1,
+        residual: bool = True,
+    ) -> None:
+        super().__init__()
+        self.spatial = SpatialUnit(in_channels, out_channels, adjacency)
+        self.temporal = TemporalUnit(out_channels, stride)
+        self.shortcut = shortcut(in_channels, out_channels, stride) if residual else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, T, V) to (N, C_out, ceil(T / stride), V)."""
+        z: Tensor = self.temporal(self.spatial(x))
+        if self.shortcut is not None:
+            z = z + self.shortcut(x)
+        return F.relu(z, inplace=True)
+
+
+class CTRGCN(nn.Module):
+    """CTR-GCN: (N, C, T, V, M) to logits (N, K). Ten blocks; width, 2 width, 4 width channels.
+
+    With the defaults, ntu25, 60 classes and 2 persons: 1 446 672 parameters.
+
+    Args:
+        layout: name, file or object of the skeleton, V joints.
+        num_classes: K.
+        num_persons: M.
+        in_channels: C.
+        width: channels of the first four blocks, a multiple of 4.
+        dropout: probability of dropping a feature before the linear layer.
+
+    Raises:
+        ValueError: for a width that four branches cannot share, another number below 1, or a
+            dropout outside 0 to 1.
+    """
+
+    def __init__(
+        self,
+        layout: str | Path | Layout,
+        num_classes: int,
+        *,
+        num_persons: int = 1,
+        in_channels: int = 3,
+        width: int = 64,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_positive(num_classes=num_classes, num_persons=num_persons, in_channels=in_channels)
+        if width < _BRANCHES or width % _BRANCHES:
+            raise ValueError(
+                f"width is {width}; expected a positive multiple of {_BRANCHES}, for the channels "
+                f"are shared by {_BRANCHES} temporal branches"
+            )
+        layout = get_layout(layout)
+        A = torch.from_numpy(partitioned_adjacency(layout))
+        blocks = nn.Sequential(
+            Block(in_channels, width, A, residual=False),
+            *(Block(width, width, A) for _ in range(3)),
+            Block(width, 2 * width, A, stride=2),
+            *(Block(2 * width, 2 * width, A) for _ in range(2)),
+            Block(2 * width, 4 * width, A, stride=2),
+            *(Block(4 * width, 4 * width, A) for _ in range(2)),
+        )
+        self.classifier = BodyClassifier(
+            blocks,
+            4 * width,
+            layout=layout,
+            num_classes=num_classes,
+            num_persons=num_persons,
+            in_channels=in_channels,
+            dropout=dropout,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, K) of clips (N, C, T, V, M)."""
+        logits: Tensor = self.classifier(x)
+        return logits

@@ -1,0 +1,123 @@
+"""Models by name, or a user's own by import path."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from shapmix.layouts import Layout, get_layout
+from shapmix.layouts.layout import did_you_mean
+from shapmix.models.ctrgcn import CTRGCN
+from shapmix.models.stgcn import STGCN
+
+MODELS: dict[str, type[nn.Module]] = {"ctrgcn": CTRGCN, "stgcn": STGCN}
+
+
+class ModelError(ValueError):
+    """A model cannot be found or made; the message says what to change."""
+
+
+def create_model(
+    name: str,
+    layout: str | Path | Layout,
+    num_classes: int,
+    *,
+    num_persons: int = 1,
+    in_channels: int = 3,
+    width: int | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Make a network from clips (N, C, T, V, M) to logits (N, K).
+
+    Args:
+        name: a key of `MODELS`, or the import path ``"package.module:Class"`` of an own
+            ``nn.Module`` (or of a function that returns one), which is called with ``layout=``
+            (a `Layout`), ``num_classes=``, ``num_persons=``, ``in_channels=`` and the options.
+        layout: name, file or object of the skeleton, V joints.
+        num_classes: K.
+        num_persons: M.
+        in_channels: C.
+        width: channels of the first blocks; None for the model's own default.
+        **options: what else the model takes, for example ``dropout``.
+
+    Raises:
+        ModelError: for an unknown name or option (with the nearest known one), an import path
+            that leads nowhere, or something that is no ``nn.Module``.
+        LayoutError: for an unknown or invalid layout.
+        ValueError: from the model, for a value that it cannot work with.
+    """
+    make = _import(name) if ":" in name else _named(name)
+    arguments = {
+        "layout": get_layout(layout),
+        "num_classes": num_classes,
+        "num_persons": num_persons,
+        "in_channels": in_channels,
+        **({} if width is None else {"width": width}),
+        **options,
+    }
+    _check_arguments(name, make, arguments)
+    model = make(**arguments)
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"model {name!r} returned {type(model).__name__}; expected a torch.nn.Module"
+        )
+    return model
+
+
+def _named(name: str) -> Callable[..., object]:
+    if name not in MODELS:
+        plain = name.lower().replace("-", "").replace("_", "")
+        raise ModelError(
+            f"unknown model {name!r}{did_you_mean(plain, MODELS)}; expected one of "
+            f"{', '.join(MODELS)}, or the import path of your own, 'package.module:Class'"
+        )
+    return MODELS[name]
+
+
+def _import(path: str) -> Callable[..., object]:
+    """The class or function that ``package.module:Class`` names."""
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise ModelError(f"model {path!r} is incomplete; expected 'package.module:Class'")
+    try:
+        module = import_module(module_name)
+    except Exception as error:  # whatever a user's module raises while it is imported
+        raise ModelError(
+            f"model {path!r}: importing {module_name!r} failed with {type(error).__name__}: "
+            f"{error}; is it installed, or its folder on PYTHONPATH?"
+        ) from error
+    try:
+        target = attrgetter(attribute)(module)
+    except AttributeError:
+        hint = did_you_mean(attribute, vars(module))
+        raise ModelError(f"model {path!r}: {module_name} has no {attribute!r}{hint}") from None
+    if not callable(target):
+        raise ModelError(
+            f"model {path!r} is {type(target).__name__}; expected an nn.Module class, "
+            "or a function that returns an nn.Module"
+        )
+    make: Callable[..., object] = target
+    return make
+
+
+def _check_arguments(
+    name: str, make: Callable[..., object], arguments: Mapping[str, object]
+) -> None:
+    """Refuse a call that does not fit the model's signature, before it is made."""
+    try:
+        signature = inspect.signature(make)
+    except ValueError:  # a callable without a signature: its own error must do
+        return
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        unknown = [key for key in arguments if key not in signature.parameters]
+        hint = did_you_mean(unknown[0], signature.parameters) if unknown else ""
+        raise ModelError(
+            f"model {name!r} {error}{hint}; it takes {', '.join(signature.parameters)}, "
+            f"and would be called with {', '.join(arguments)}"
+        ) from None

@@ -1,0 +1,152 @@
+"""The command line as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from shapmix.commands import cli
+
+COMMANDS = list(cli.COMMANDS)
+
+
+@pytest.fixture(scope="module")
+def nw_ucla(real_data, tmp_path_factory):
+    """The real NW-UCLA as an archive, and its long-tailed split."""
+    folder = tmp_path_factory.mktemp("nw_ucla")
+    archive, split = folder / "nw_ucla.arrow", folder / "lt10.json"
+    assert cli.main(["import", "nw-ucla", str(real_data / "nw_ucla.zip"), str(archive)]) == 0
+    words = ["split", str(archive), "--imbalance", "10", "--n-max", "100", "--out", str(split)]
+    assert cli.main(words) == 0
+    return archive, split
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_teaches(words, capsys):
+    if words:
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words)
+        assert stop.value.code == 0
+    else:
+        assert cli.main(words) == 0
+    text = capsys.readouterr().out
+    assert "usage:" in text
+    assert "_" not in "".join(word for word in text.split() if word.startswith("--"))
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out.startswith("shapmix 0.")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["train", "--archive", "x.arrow", "--epoch", "3"], "did you mean 'epochs'"),
+        (["train", "--archive", "x.arrow", "--epochs", "three"], "epochs"),
+        (["split", "x.arrow", "--imbalanc", "3", "--out", "y"], "did you mean 'imbalance'"),
+        (["import", "nw-ukla", "x", "y"], "nw-ucla"),
+        (["split"], "required: archive, out"),
+    ],
+)
+def test_a_wrong_command_line_suggests_the_nearest(words, message, capsys):
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "--help" in error
+    assert "Traceback" not in error
+
+
+def test_unknown_key_in_a_file(tmp_path, capsys):
+    path = tmp_path / "config.yaml"
+    path.write_text("archive: x.arrow\nmixr: none\n")
+    assert cli.main(["train", "--config", str(path)]) == 2
+    assert "did you mean 'mixer'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "nothing.arrow"],
+        ["evaluate", "nothing"],
+        ["compare", "nothing"],
+        ["train", "--archive", "nothing.arrow"],
+        ["train", "--resume", "nothing", "--archive", "nothing.arrow"],
+        ["import", "nw-ucla", "nothing.zip", "out.arrow"],
+        ["split", "nothing.arrow", "--out", "x.json"],
+    ],
+)
+def test_missing_files_are_errors_without_a_traceback(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == 1
+    error = capsys.readouterr().err
+    assert "nothing" in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_import_info_and_split_of_real_data(nw_ucla, capsys):
+    archive, split = nw_ucla
+    assert cli.main(["info", str(archive)]) == 0
+    text = capsys.readouterr().out
+    assert "1484 of 10 classes" in text
+    assert "walk around" in text
+    recipe = json.loads(split.read_text())["recipe"]
+    assert recipe["counts"]["train"] == [100, 77, 59, 46, 35, 27, 21, 16, 12, 10]
+    assert sum(recipe["counts"]["test"]) == 464
+
+
+def test_published_list_as_a_file(nw_ucla, real_data, tmp_path, capsys):
+    archive, _ = nw_ucla
+    published = real_data / "nw_ucla_protocol" / "NW_UCLA_exp_10_regenerated.txt"
+    out = tmp_path / "published.json"
+    words = ["split", str(archive), "--train-list", str(published), "--out", str(out)]
+    assert cli.main(words) == 0
+    assert "403" in capsys.readouterr().out
+    assert set(json.loads(out.read_text())["train"]) == set(published.read_text().split())
+
+
+def test_train_evaluate_compare_on_real_data(nw_ucla, tmp_path, capsys):
+    """The main job, end to end, with a real backbone."""
+    archive, split = nw_ucla
+    settings = {
+        "archive": str(archive),
+        "split": str(split),
+        "model_options": {"width": 4},
+        "num_frames": 8,
+        "epochs": 2,
+        "batch_size": 32,
+        "validate_every": 2,
+        "progress": False,
+    }
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    folders = []
+    for mixer in ("none", "shapmix"):
+        for seed in ("0", "1"):
+            folders.append(str(tmp_path / f"{mixer}-{seed}"))
+            flags = ["--mixer", mixer, "--seed", seed, "--out", folders[-1]]
+            assert cli.main(["train", "--config", str(config), *flags]) == 0
+    text = capsys.readouterr().out
+    assert "clips/s" in text
+    assert "n/a" in text, "the empty many-shot bin"
+    assert cli.main(["evaluate", folders[0], "--classes"]) == 0
+    assert "donning" in capsys.readouterr().out
+    for form in ("table", "markdown", "csv"):
+        assert cli.main(["compare", *folders, "--format", form]) == 0
+        text = capsys.readouterr().out
+        assert "±" in text or form == "csv"
+    assert cli.main(["train", "--config", str(config), "--out", folders[0]]) == 1
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_console_script():
+    script = Path(sys.executable).with_name("shapmix")
+    done = subprocess.run([script, "info"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "required: archive" in done.stderr
