@@ -9,13 +9,13 @@ import sys
 import traceback
 from argparse import HelpFormatter
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 import shapmix
+from shapmix.suggest import did_you_mean
 
 COMMANDS = {
     "import": "shapmix.commands.import_",
@@ -47,14 +47,12 @@ class Parser(ArgumentParser):
         unknown = unknown or re.search(r"unrecognized arguments: (\S+)", message, re.IGNORECASE)
         command = re.search(r"invalid choice: '([^']+)' \(choose from 'import'", message)
         if command is not None:
-            near = get_close_matches(command[1], COMMANDS, 1)
-            return f"; did you mean {near[0]!r}?" if near else ""
+            return did_you_mean(command[1], COMMANDS)
         if unknown is None:
             return ""
         known = [s[2:] for action in self._actions for s in action.option_strings if s[:2] == "--"]
         name = unknown[1].lstrip("-").split("=")[0].split(".")[0].replace("-", "_")
-        near = get_close_matches(name, known, 1)
-        return f"; did you mean {near[0].replace('_', '-')!r}?" if near else ""
+        return did_you_mean(name, known).replace("_", "-")
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:

@@ -11,7 +11,6 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +40,7 @@ from shapmix.data.clip import (
     Keypoints,
     checked_clip,
 )
+from shapmix.suggest import did_you_mean
 
 __all__ = [
     "Archive",
@@ -243,8 +243,7 @@ class Archive:
         try:
             return self._index[name]
         except KeyError:
-            near = get_close_matches(name, self.names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, self.names)
             raise ArchiveError(f"no clip {name!r} in {self.path.name}{hint}") from None
 
     @cached_property

@@ -11,11 +11,12 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from shapmix.suggest import did_you_mean
 
 Mask = npt.NDArray[np.bool_]
 Column = npt.NDArray[Any]
@@ -129,10 +130,8 @@ def _operand(node: ast.expr, columns: Mapping[str, Column]) -> Any:
 
 def _column(name: str, columns: Mapping[str, Column]) -> Column:
     if name not in columns:
-        near = get_close_matches(name, columns, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        known = ", ".join(columns)
-        raise ExpressionError(f"unknown column {name!r}{hint} (columns: {known})")
+        hint = did_you_mean(name, columns)
+        raise ExpressionError(f"unknown column {name!r}{hint}; columns: {', '.join(columns)}")
     return columns[name]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from shapmix.data.expression import ExpressionError, evaluate
 from shapmix.data.longtail import class_counts, draw_long_tail, long_tail_counts
 from shapmix.data.split_file import Split, SplitError, indices_of, listed
 from shapmix.data.validation import Indices, left_out_validation, stratified_validation
+from shapmix.suggest import did_you_mean
 
 __all__ = ["ExpressionError", "Split", "SplitError", "make_split", "read_names", "select"]
 
@@ -171,9 +171,8 @@ def _protocol(
         raise SplitError(f"{archive.path.name} has no protocol of its own; give train and test")
     protocol = next(iter(known)) if protocol is None else protocol
     if protocol not in known:
-        near = get_close_matches(protocol, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise SplitError(f"unknown protocol {protocol!r}{hint} (known: {', '.join(known)})")
+        hint = did_you_mean(protocol, known)
+        raise SplitError(f"unknown protocol {protocol!r}{hint}; known: {', '.join(known)}")
     return protocol, *known[protocol]
 
 

@@ -7,7 +7,8 @@ layouts have the paper's five parts, in the same order.
 
 from pathlib import Path
 
-from shapmix.layouts.layout import Layout, LayoutError, did_you_mean
+from shapmix.layouts.layout import Layout, LayoutError
+from shapmix.suggest import did_you_mean
 
 _PARTS = ("trunk", "right_arm", "left_arm", "right_leg", "left_leg")
 

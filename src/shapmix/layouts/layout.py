@@ -1,8 +1,7 @@
 """A skeleton's geometry: joints, bones, centre, parts and mirror pairs, checked when it is made."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain
 from operator import index
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shapmix.suggest import did_you_mean
 
 MIN_PARTS, MAX_PARTS = 2, 8
 _REQUIRED_KEYS = ("name", "joints", "bones", "center", "parts")
@@ -174,12 +175,6 @@ class Layout:
     def __reduce__(self) -> tuple[Any, ...]:  # a mappingproxy cannot be pickled
         fields = (self.joints, self.bones, self.center, dict(self.parts), self.mirror, self.source)
         return (Layout, (self.name, *fields))
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of an error message: the nearest known word in brackets, or nothing."""
-    nearest = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
 
 
 # --- validation of a built layout: indices are checked first, so that the rest may trust them ---

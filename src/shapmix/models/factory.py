@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from shapmix.layouts import Layout, get_layout
-from shapmix.layouts.layout import did_you_mean
 from shapmix.models.ctrgcn import CTRGCN
 from shapmix.models.stgcn import STGCN
+from shapmix.suggest import did_you_mean
 
 MODELS: dict[str, type[nn.Module]] = {"ctrgcn": CTRGCN, "stgcn": STGCN}
 

@@ -5,7 +5,6 @@ They are matplotlib figures, drawn without pyplot and so without global state: s
 """
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,7 @@ from shapmix.reporting.drawing import (
     strip_axes,
 )
 from shapmix.reporting.runs import Run, load_saliency
+from shapmix.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -278,8 +278,7 @@ def _find_class(run: Run, name: int | str) -> int:
         return run.class_names.index(name)
     if isinstance(name, int) and 0 <= name < len(run.class_names):
         return name
-    near = get_close_matches(str(name), run.class_names, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    hint = did_you_mean(str(name), run.class_names)
     raise ValueError(
         f"no class {name!r}{hint}; expected one of {list(run.class_names)} or a label from 0 to "
         f"{len(run.class_names) - 1}"

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 from torch import Generator, Tensor, nn
@@ -14,6 +13,7 @@ from shapmix.layouts import Layout
 from shapmix.losses import LOSSES
 from shapmix.mixing import Mixup, NoMix, ShapMix, STMix
 from shapmix.models import create_model
+from shapmix.suggest import did_you_mean
 from shapmix.training.config import Options, TrainConfig
 
 MIXERS: dict[str, type[nn.Module]] = {
@@ -41,13 +41,14 @@ def build_transform(config: TrainConfig, archive: Archive) -> Transform:
 
 def build_model(config: TrainConfig, archive: Archive, num_persons: int) -> nn.Module:
     """The backbone of a run: `(N, C, T, V, M)` to logits `(N, K)`."""
+    options: dict[str, Any] = config.model_options
     return create_model(
         config.model,
         archive.info.layout,
         len(archive.info.class_names),
         num_persons=num_persons,
         in_channels=len(archive.info.channels),
-        **config.model_options,
+        **options,
     )
 
 
@@ -96,10 +97,8 @@ def check_options(
     known = [name for name in inspect.signature(kind).parameters if name not in given]
     for name in options:
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
             raise OptionError(
-                f"{what} has no option {name!r}: {hint}its options are "
+                f"{what} has no option {name!r}{did_you_mean(name, known)}; its options are "
                 f"{', '.join(known) if known else 'none'}"
             )
     return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
