@@ -97,3 +97,12 @@ def test_public_names():
 def test_unknown_public_name():
     with pytest.raises(AttributeError, match="ShapMixx"):
         shapmix.ShapMixx  # noqa: B018
+
+
+def test_the_layout_in_the_data_guide_is_valid(tmp_path):
+    from shapmix.layouts import get_layout
+
+    guide = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    path = tmp_path / "stick7.yaml"
+    path.write_text(guide.split("```yaml\n")[1].split("```")[0])
+    assert get_layout(str(path)).num_parts == 5

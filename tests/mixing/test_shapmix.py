@@ -218,6 +218,8 @@ def test_errors_at_the_boundary(spoil, message, batch, background):
         ({"tau": 0.0}, "tau > 0"),
         ({"momentum": 1.0}, "momentum in"),
         ({"dims": "NCTV"}, "N first"),
+        ({"mixup_prob": 1.2}, "a probability"),
+        ({"window": (0.8, 0.5)}, "the shortest first"),
     ],
 )
 def test_errors_of_the_constructor(options, message, background):

@@ -196,7 +196,7 @@ def _wave(side: str) -> Action:
             Move(f"{side}_shoulder_twist", 80),
             Move(f"{side}_elbow_flex", 60, swing=35),
         ),
-        cycles=3,
+        cycles=2.5,
     )
 
 
@@ -223,10 +223,10 @@ ACTIONS: Mapping[str, Action] = {
             Move("left_shoulder_abduct", -12, swing=18),
             Move("left_elbow_flex", 35),
         ),
-        cycles=3.5,
+        cycles=2.5,
     ),
     "lift left knee": Action(_KNEE_UP, curve="rise"),
-    "shake hands": Action(_REACH, _REACH, cycles=3),
+    "shake hands": Action(_REACH, _REACH, cycles=2.5),
     "drink": Action((Move("right_shoulder_flex", 45), Move("right_elbow_flex", 105))),
     "march": Action(
         (

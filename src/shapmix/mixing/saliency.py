@@ -126,8 +126,9 @@ class Reservoir(nn.Module):
     def add(self, x: Tensor, y: Tensor, generator: Generator) -> None:
         """Offer a batch `x (N, C, T, V, M)` of classes `y (N,)`."""
         rows = len(self.seen) * self.per_class
-        if self.clips is None or self.clips.shape[1:] != x.shape[1:]:
-            self.clips = x.new_zeros(rows + 1, *x.shape[1:])  # the last row takes the rejected
+        held = self.clips
+        if held is None or held.shape[1:] != x.shape[1:] or held.device != x.device:
+            self.clips = held = x.new_zeros(rows + 1, *x.shape[1:])  # the last takes the rejected
             self.seen.zero_()
         same = y[:, None] == y
         position = self.seen[y] + same.tril(-1).sum(1)
@@ -138,7 +139,7 @@ class Reservoir(nn.Module):
         # Of clips that take the same row the last one stays, as if they had come one by one.
         beaten = ((row[:, None] == row) & (slot < self.per_class)).triu(1).any(1)
         row = torch.where((slot < self.per_class) & ~beaten, row, rows)
-        self.clips.index_copy_(0, row, x.detach().to(self.clips))
+        held.index_copy_(0, row, x.detach().to(held))
         self.seen.index_add_(0, y, torch.ones_like(y))
 
     def available(self) -> Tensor:

@@ -135,6 +135,11 @@ class STMix(nn.Module):
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
+        if not 0 <= mixup_prob <= 1 or not 0 < window[0] <= window[1] <= 1:
+            raise ValueError(
+                f"mixup_prob is {mixup_prob} and window {tuple(window)}; expected a probability, "
+                "and shares of the frames in (0, 1], the shortest first"
+            )
         self.layout = get_layout(layout)
         self.num_classes = len(check_counts(class_counts))
         self.boundary = Boundary(self.layout, self.num_classes, dims)

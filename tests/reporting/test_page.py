@@ -1,0 +1,62 @@
+from html.parser import HTMLParser
+
+import pytest
+
+from shapmix.reporting.grid import Name, Table
+from shapmix.reporting.page import Section, write_page
+
+
+class Reader(HTMLParser):
+    """Checks that tags are balanced, and keeps texts, images and anything that would be fetched."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.texts, self.images, self.fetched = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag == "img":
+            self.images.append(attributes)
+        for name in ("src", "href"):
+            if name in attributes and not attributes[name].startswith("data:"):
+                self.fetched.append(attributes[name])
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture
+def table():
+    return Table(
+        title="a < b & c",
+        columns=(Name("class", "Class"), Name("clips", "Clips")),
+        rows=(("<script>alert(1)</script>", 3), ("walk", None)),
+        notes=("a note",),
+        warnings=("a warning",),
+    )
+
+
+def test_page_is_whole_escaped_and_asks_for_nothing(table, tmp_path):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1, 1))
+    path = write_page(
+        tmp_path / "page.html",
+        "A <title>",
+        [Section("Table", table), Section("Picture", figure, "what it shows")],
+    )
+    reader = Reader()
+    reader.feed(path.read_text())
+    assert not reader.open
+    assert not reader.fetched
+    text = "".join(reader.texts)
+    for expected in ("A <title>", "a < b & c", "<script>alert(1)</script>", "n/a", "a note"):
+        assert expected in text
+    assert "<script>" not in path.read_text()
+    assert reader.images[0]["alt"] == "what it shows"
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
