@@ -60,6 +60,7 @@ def config(archive_path, split_path, tmp_path):
             "lr_warmup_epochs": 1,
             "mixer_options": {"warmup_epochs": 1, "saliency_budget": 2.0},
             "accelerator": "cpu",
+            "threads": 1,
             "progress": False,
         }
         return TrainConfig(**(settings | changes))

@@ -124,7 +124,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # about foreign pickles, which are refused anyway
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise RunFolderError(f"there is no checkpoint {path}; nothing to resume") from None
+        raise RunFolderError(f"there is no checkpoint {path}: is its training finished?") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise RunFolderError(

@@ -64,8 +64,8 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
     with _quiet():
         trainer = _trainer(config, data, folder, checkpoint)
         started = time.perf_counter()
-        resume = None if checkpoint is None else folder / LAST
-        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        start = None if checkpoint is None else folder / LAST
+        trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if config.fast_dev_run or not trainer.is_global_zero:
@@ -127,9 +127,9 @@ def _first_process() -> bool:
 def _prepare(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
     """Make the run folder, or read the checkpoint to go on from."""
     if config.resume is not None:
-        checkpoint = load_checkpoint(folder / LAST)
         check_same_run(config, read_config(folder))
-        return checkpoint
+        # Stopped in its first epoch, a run has no checkpoint and starts from the beginning.
+        return load_checkpoint(folder / LAST) if (folder / LAST).exists() else None
     if _first_process() and not config.fast_dev_run:
         if (folder / LAST).exists() or (folder / "metrics.json").exists():
             raise RunFolderError(
