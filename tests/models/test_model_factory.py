@@ -82,13 +82,13 @@ def test_an_error_inside_an_own_module_is_its_own() -> None:
         (
             "ctrgcn",
             {"dropuot": 0.5},
-            "model 'ctrgcn' got an unexpected keyword argument 'dropuot' (did you mean 'dropout'?); "
-            "it takes layout, num_classes, num_persons, in_channels, width, dropout",
+            "model 'ctrgcn' got an unexpected keyword argument 'dropuot' (did you mean 'dropout'?)"
+            "; it takes layout, num_classes, num_persons, in_channels, width, dropout",
         ),
         (
             "own_package.own:Own",
             {"width": 4},
-            "model 'own_package.own:Own' got an unexpected keyword argument 'width'; it takes",
+            "model 'own_package.own:Own' got an unexpected keyword argument 'width'",
         ),
         ("own_package.own:Needy", {}, "missing a required argument: 'tables'; it takes layout"),
         ("own_package.own:", {}, "is incomplete; expected 'package.module:Class'"),

@@ -1,5 +1,7 @@
 """ST-GCN's graph convolution against its equation, written out as loops."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -58,7 +60,7 @@ def test_parameter_count() -> None:
     V, M, C, K = 25, 2, 3, 60
     total = 2 * V * M * C + 256 * K + K
     channels = [C, *[64] * 4, *[128] * 3, *[256] * 3]
-    for i, (a, b) in enumerate(zip(channels, channels[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(channels)):
         total += 3 * (a * b + b) + 3 * V * V  # three subsets, importance of their edges
         total += 9 * b * b + b + 2 * 2 * b  # temporal convolution, two batch norms
         if a != b and i > 0:

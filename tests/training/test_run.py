@@ -249,6 +249,12 @@ def test_bf16_early_stop_and_cosine(config):
     assert metrics["last"]["epoch"] < 8
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="tests what happens without a GPU")
+def test_a_missing_gpu_is_an_error_that_says_so(config):
+    with pytest.raises(TrainingError, match="this machine cannot train with accelerator 'gpu'"):
+        train(config(accelerator="gpu"))
+
+
 def test_fast_dev_run_leaves_nothing(config):
     run = config(fast_dev_run=True)
     assert train(run) is None

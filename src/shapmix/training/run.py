@@ -16,6 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -36,7 +37,7 @@ from shapmix.training.files import (
     write_config,
     write_json,
 )
-from shapmix.training.module import Recognizer
+from shapmix.training.module import Recognizer, TrainingError
 from shapmix.training.transfer import init_from
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -62,7 +63,13 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
     module = build(config, data)
     _describe(folder, data)
     with _quiet():
-        trainer = _trainer(config, data, folder, checkpoint)
+        try:
+            trainer = _trainer(config, data, folder, checkpoint)
+        except MisconfigurationException as error:
+            raise TrainingError(
+                f"this machine cannot train with accelerator {config.accelerator!r}, devices "
+                f"{config.devices} and precision {config.precision!r}: {error}"
+            ) from error
         started = time.perf_counter()
         start = None if checkpoint is None else folder / LAST
         trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
