@@ -10,6 +10,7 @@ import traceback
 from argparse import HelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -113,6 +114,8 @@ def _prepared(words: list[str]) -> list[str]:
 
 
 def _run(args: Namespace) -> int:
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # where a user's own model is imported from
     try:
         import_module(COMMANDS[args.command]).run(args[args.command])
     except KeyboardInterrupt:
