@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The runs behind docs/results.md: every method and seed on NW-UCLA cut to imbalance 10.
 #
+#   source .venv/bin/activate
 #   benchmarks/nw_ucla_lt.sh nw_ucla.zip [SEEDS] [JOBS]
 #
 # Runs are independent, JOBS at a time (default 2, one thread each); finished ones are skipped and

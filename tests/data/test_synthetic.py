@@ -42,9 +42,8 @@ def scene(name: str, seed: int = 0, who: int = 3) -> np.ndarray:
 
 
 def actor(name: str, seed: int) -> np.ndarray:
-    """`(T, V, 3)` of the one who acts: the body whose pelvis is on the axis of the scene."""
-    x = scene(name, seed)
-    return x[:, int(np.abs(x[0, :, AT("spine_base")] - [0, 0, 3.2])[:, [0, 2]].sum(1).argmin())]
+    """`(T, V, 3)` of the one who acts."""
+    return scene(name, seed)[:, 0]
 
 
 def part_shape(x: np.ndarray, part: str) -> np.ndarray:

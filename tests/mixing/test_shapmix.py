@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import kept_area
+from oracles import ema_slowly, kept_area
 
 from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import Mixup, NoMix, ShapMix, STMix
@@ -112,13 +112,20 @@ def test_the_rarer_class_is_found_by_counts_not_by_label(order, background):
 def test_salient_parts_of_the_rarer_class_stay_alive(background, generator):
     """Class 1 is rare and its salient coalition is known: it is in every mix, whole."""
     mixer = ShapMix(
-        "ntu25", [100, 5], background, warmup_epochs=0, mixup_prob=0, generator=generator, tau=1e-4
+        "ntu25",
+        [100, 5],
+        background[..., :1],
+        warmup_epochs=0,
+        mixup_prob=0,
+        generator=generator,
+        tau=1e-4,
     )
     column = 12
     members = mixer.coalitions[column]
     values = (torch.arange(32)[:, None] >> torch.arange(5) & 1 == 1).float() @ members.float()
     mixer.saliency.values[1] = (values == members.sum()).float()
     best = mixer.distribution()[1].argmax()
+    assert mixer.coalitions[best][members].all()
     y = torch.tensor([0, 1, 0, 1, 1, 0])
     for _ in range(20):
         x = torch.randn(6, 3, 16, 25, 1, generator=generator)
@@ -143,22 +150,49 @@ def test_warm_up_is_unguided(batch, background, model):
 
 
 def test_published_warm_up_has_no_context_and_no_memory(batch, background, model):
-    """Through the first guided epoch the table holds the last clip's score alone."""
+    """Through the first guided epoch an entry is the last clip's score alone, then an average."""
     x, y = batch
     mixer = ShapMix("ntu25", COUNTS, background, preset="paper", warmup_epochs=1)
-    seen = []
+    calls = []
     original = mixer.sampled_scores
-    mixer.sampled_scores = lambda *args: seen.append(args[-1]) or original(*args)
+
+    def spy(*args):
+        calls.append((args[3], args[4], original(*args)))
+        return calls[-1][2]
+
+    mixer.sampled_scores = spy
     for epoch in range(3):
         for _ in range(10):
             before = mixer.saliency.table.clone()
             mixer.observe(model, x, y)
-            changed = (mixer.saliency.table != before).any(0).nonzero().flatten()
-            assert len(changed) <= 1
-        if epoch == 0:
-            assert not any(context.any() for context in seen)
+            column, context, scores = calls[-1]
+            expected = ema_slowly(before, y, column, scores, 0.9 if epoch == 2 else 0.0)
+            torch.testing.assert_close(mixer.saliency.table, expected)
+            assert epoch > 0 or not context.any()
         mixer.refresh(model)
-    assert any(context.any() for context in seen)
+    assert any(context.any() for _, context, _ in calls)
+
+
+def test_sampled_scores_against_one_clip_at_a_time(batch, background, model):
+    """10 max(v(S + T) - v(T), 0) / joints(S), every masked clip made and seen on its own."""
+    x, y = batch
+    mixer = ShapMix("ntu25", COUNTS, background, estimator="sampled")
+    model.eval()
+    column, context = 13, torch.tensor([False, True, False, False, False])
+    assert not (mixer.coalitions[column] & context).any()
+    scores = mixer.sampled_scores(model, x, y, column, context)
+    parts = list(mixer.layout.parts.values())
+    for i in range(len(x)):
+        value = []
+        for keep in (mixer.coalitions[column] | context, context):
+            clip = background.clone()
+            for p in keep.nonzero().flatten().tolist():
+                clip[:, :, list(parts[p])] = x[i][:, :, list(parts[p])]
+            clip[..., ~(x[i] != 0).flatten(0, 2).any(0)] = 0
+            value.append(float(model(clip[None]).softmax(1)[0, y[i]].detach()))
+        joints = sum(len(parts[p]) for p in mixer.coalitions[column].nonzero().flatten().tolist())
+        expected = 10 * max(value[0] - value[1], 0) / joints
+        assert float(scores[i]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_batch_of_one_class_and_absent_classes(background, model):
@@ -204,10 +238,9 @@ def test_impossible_class_counts(counts, background):
 )
 def test_errors_at_the_boundary(spoil, message, batch, background):
     x, y = batch
-    for kind, mixer in make_all("ntu25", COUNTS, background).items():
+    for mixer in make_all("ntu25", COUNTS, background).values():
         with pytest.raises(ValueError, match=message):
             mixer(*spoil(x, y))
-        assert kind in KINDS
 
 
 @pytest.mark.parametrize(
@@ -219,6 +252,9 @@ def test_errors_at_the_boundary(spoil, message, batch, background):
         ({"momentum": 1.0}, "momentum in"),
         ({"dims": "NCTV"}, "N first"),
         ({"mixup_prob": 1.2}, "a probability"),
+        ({"tau": float("nan")}, "tau > 0"),
+        ({"clips_per_class": 0}, "clips_per_class 0"),
+        ({"saliency_budget": -0.1}, "saliency_budget -0.1"),
         ({"window": (0.8, 0.5)}, "the shortest first"),
     ],
 )
@@ -232,6 +268,13 @@ def test_background_must_fit():
         ShapMix("ntu25", COUNTS, torch.zeros(2, 3, 16, 25, 1))
     with pytest.raises(ValueError, match="20 joints"):
         ShapMix("ntu25", COUNTS, torch.zeros(3, 16, 20, 1))
+
+
+def test_background_must_fit_the_clips(batch, background):
+    x, y = batch
+    one_person = ShapMix("ntu25", COUNTS, background[..., :1])
+    with pytest.raises(ValueError, match="3 channels and 1 persons, x has 3 and 2"):
+        one_person(x, y)
 
 
 def test_foreign_axes_give_the_same(batch, background, model):
@@ -324,7 +367,9 @@ def test_under_autocast_and_in_half_precision(batch, background, model):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixer(x, y)
         mixer.refresh(model)
-    assert mixer.saliency.values.dtype == torch.float32
+        scores = mixer.saliency.scores()
+    assert mixer.saliency.values.dtype == scores.dtype == torch.float32
+    assert torch.equal(scores, mixer.saliency.scores())
     mixed = mixer(x.bfloat16(), y)
     assert mixed.x.dtype == torch.bfloat16
     assert mixed.target.dtype == torch.float32

@@ -41,8 +41,9 @@ def make_mixer(estimator, rank):
 
 
 def halves(batch):
+    """Of each batch: they have different classes, as far as that goes."""
     x, y = batch
-    return [(x[rank::2], y[rank::2]) for rank in range(2)]
+    return [(x[half], y[half]) for half in y.argsort(stable=True).chunk(2)]
 
 
 def loss_of(model, mixer, x, y):
@@ -53,22 +54,33 @@ def loss_of(model, mixer, x, y):
     )
 
 
+class Whole(nn.Module):
+    """Model and mixer as one module, which is how Lightning wraps them."""
+
+    def __init__(self, model, mixer):
+        super().__init__()
+        self.model, self.mixer = model, mixer
+
+    def forward(self, x, y):
+        return loss_of(self.model, self.mixer, x, y)
+
+
 def work(rank, folder, estimator):
     dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
     model = make_model()
-    parallel = nn.parallel.DistributedDataParallel(model)
-    optimizer = torch.optim.SGD(model.parameters(), 0.1)
     mixer = make_mixer(estimator, rank)
+    parallel = nn.parallel.DistributedDataParallel(Whole(model, mixer))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
     gradients = []
     for epoch in range(EPOCHS):
         for step in range(STEPS):
             x, y = halves(make_batch(epoch, step))[rank]
             optimizer.zero_grad()
-            loss_of(parallel, mixer, x, y).backward()
+            parallel(x, y).backward()
             gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]).clone())
             optimizer.step()
-            mixer.observe(parallel, x, y)
-        mixer.refresh(parallel)
+            mixer.observe(model, x, y)
+        mixer.refresh(model)
     torch.save({"mixer": mixer.state_dict(), "gradients": gradients}, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 

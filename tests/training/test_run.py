@@ -12,6 +12,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from shapmix.data.archive import Archive, ArchiveWriter
+from shapmix.data.splits import make_split
 from shapmix.training.build import OptionError, build_model, build_transform
 from shapmix.training.config import TrainConfig
 from shapmix.training.data import ClipData
@@ -169,6 +171,7 @@ class Hostile:
 def test_hostile_checkpoints_are_refused(config, how, monkeypatch):
     run = config(epochs=1)
     train(run)
+    (run.folder / "metrics.json").unlink()
     path = run.folder / "checkpoints" / "last.ckpt"
     monkeypatch.chdir(run.folder)
     if how == "pickle":
@@ -182,6 +185,40 @@ def test_hostile_checkpoints_are_refused(config, how, monkeypatch):
     with pytest.raises(RunFolderError, match="refused"):
         train(replace(run, resume=run.folder))
     assert not (run.folder / "owned").exists()
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, {"state_dict": {}, "epoch": 1}])
+def test_checkpoints_with_too_little_are_refused(config, content):
+    run = config(epochs=2)
+    train(run)
+    (run.folder / "metrics.json").unlink()
+    torch.save(content, run.folder / "checkpoints" / "last.ckpt")
+    with pytest.raises(RunFolderError, match="no training checkpoint"):
+        train(replace(run, resume=run.folder))
+
+
+def test_a_run_goes_on_with_its_own_data_only(config, archive_path, tmp_path):
+    """Another split under the same name would test on clips that were trained on."""
+    split, archive = tmp_path / "split.json", Archive(archive_path)
+    make_split(archive, imbalance=4, n_max=12, val_per_class=3).save(split)
+    run = config(epochs=1, split=split)
+    train(run)
+    other = {"train": "subject > 2", "test": "subject <= 2"}
+    make_split(archive, imbalance=4, n_max=12, **other).save(split)
+    with pytest.raises(RunFolderError, match="changed since the run began"):
+        evaluate_run(run.folder)
+    (run.folder / "metrics.json").unlink()
+    with pytest.raises(RunFolderError, match="changed since the run began"):
+        train(replace(run, resume=run.folder))
+
+
+def test_an_early_stopped_run_is_not_trained_further(config):
+    run = config(epochs=9, early_stop=1, lr=1e-9)
+    metrics = json.loads(json.dumps(train(run)))
+    assert metrics["last"]["epoch"] < 8
+    (run.folder / "metrics.json").unlink()
+    again = train(replace(run, resume=run.folder))
+    assert json.loads(json.dumps(again)) == metrics
 
 
 def test_evaluating_again_gives_the_same_numbers(config):
@@ -220,16 +257,28 @@ def test_scores_do_not_depend_on_the_batch_size(config):
 
 
 def test_nan_loss_stops_with_the_likely_causes(config):
-    with pytest.raises(TrainingError, match=r"learning rate.*units.*lower lr|Lower lr"):
+    with pytest.raises(TrainingError, match=r"learning rate.*units.*Lower lr"):
         train(config(lr=1e20, epochs=20))
 
 
-def test_init_from_keeps_the_body_and_renews_the_head(config, tmp_path, capsys):
+def test_init_from_renews_the_head_for_other_classes(config, archive_path, tmp_path, capsys):
+    """The same number of classes, but others."""
+    archive = Archive(archive_path)
+    other = tmp_path / "renamed.arrow"
+    with ArchiveWriter(other, replace(archive.info, class_names=("a", "b", "c", "d"))) as writer:
+        for i in range(len(archive)):
+            writer.write(archive.clip(i))
+    train(config(out=tmp_path / "source", split=None))
+    train(config(out=tmp_path / "tuned", archive=other, split=None, init_from=tmp_path / "source"))
+    assert "fresh: head.weight, head.bias" in capsys.readouterr().out
+
+
+def test_init_from_keeps_the_weights(config, tmp_path, capsys):
     source = config(out=tmp_path / "source")
     train(source)
     tuned = config(out=tmp_path / "tuned", init_from=tmp_path / "source", epochs=1, lr=1e-6)
     train(tuned)
-    assert "init: " in capsys.readouterr().out
+    assert "fresh: nothing" in capsys.readouterr().out
     old, new = (load_weights(tmp_path / name, "last") for name in ("source", "tuned"))
     torch.testing.assert_close(new["body.0.weight"], old["body.0.weight"], atol=1e-3, rtol=0)
     other = config(
@@ -239,7 +288,7 @@ def test_init_from_keeps_the_body_and_renews_the_head(config, tmp_path, capsys):
     )
     with pytest.raises(RunFolderError, match="holds another model"):
         train(other)
-    (tmp_path / "source" / "data_profile.json").write_text('{"layout": "ntu25"}')
+    (tmp_path / "source" / "data_profile.json").write_text('{"layout": {"name": "ntu25"}}')
     with pytest.raises(RunFolderError, match="joints do not correspond"):
         train(replace(tuned, out=tmp_path / "third"))
 

@@ -46,6 +46,9 @@ class Parser(ArgumentParser):
         """The known options nearest to the unknown one that an error message names."""
         unknown = re.search(r"option '([^']+)'", message, re.IGNORECASE)
         unknown = unknown or re.search(r"unrecognized arguments: (\S+)", message, re.IGNORECASE)
+        literal = re.search(r"Literal\[(.*)\]\. Got value: (\S+)", message)
+        if literal is not None:
+            return did_you_mean(literal[2], re.findall(r"'([^']+)'", literal[1]))
         command = re.search(r"invalid choice: '([^']+)' \(choose from 'import'", message)
         if command is not None:
             return did_you_mean(command[1], COMMANDS)
@@ -84,9 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words:
         parser.print_help()
         return 0
-    words = _prepared(words)
     try:
+        words = _prepared(words)
         args = parser.parse_args(words)
+    except ValueError as error:
+        print(f"shapmix {words[0]}: {error}", file=sys.stderr)
+        return 1
     except ArgumentError as error:
         name = words[0] if words[0] in parsers else None
         message = str(error).removeprefix("error: ")

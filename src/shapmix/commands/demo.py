@@ -1,6 +1,6 @@
 """Show the whole thing on the embedded data, in a few minutes.
 
-Writes the synthetic actions, cuts them to a long tail, trains a small CTR-GCN with cross-entropy,
+Writes the synthetic actions, cuts them to a long tail, trains a small ST-GCN with cross-entropy,
 with balanced softmax and with Shap-Mix, and compares them: many, medium and few-shot classes, and
 the parts that the model finds salient beside the parts that truly move. Ends with a page to open.
 Run again, it goes on where it was stopped.
@@ -31,6 +31,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "balanced-softmax": {"mixer": "none", "loss": "balanced-softmax"},
     "shap-mix": {"mixer": "shapmix", "mixer_options": {"saliency_budget": 0.1}},
 }
+SALIENCY = (
+    "What the mixer had learnt by the last epoch about the four rarest classes: the saliency of "
+    "every coalition of parts, by which it draws the parts that stay alive in a mix."
+)
 MIXED_CLIP = (
     "Two training clips and what Shap-Mix made of them. Coloured are the parts that the first clip "
     "receives from the second, within one window of time; the label is mixed by the pasted area."
@@ -41,7 +45,10 @@ SHOWN_CLASSES = 8  # of the saliency table, the rarest ones
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the demo")
-    parser.add_argument("--epochs", type=int, default=20, help="epochs of each of the three runs")
+    parser.add_argument("--epochs", type=int, default=25, help="epochs of each of the three runs")
+    parser.add_argument(
+        "--clips_per_class", type=int, default=80, help="clips of each of the 20 actions, all parts"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of data, split and training")
 
 
@@ -49,12 +56,12 @@ def run(args: Namespace) -> None:
     """Make the data, train three methods, compare, explain, write the page."""
     from rich.console import Console
 
-    from shapmix.reporting import compare_table, load_run
+    from shapmix.reporting import compare_table, load_run, saliency_figure
     from shapmix.reporting.page import Section, write_page
     from shapmix.training.run import finish
 
     console = Console()
-    archive, split = _make_data(args.out, args.seed)
+    archive, split = _make_data(args.out, args.clips_per_class, args.seed)
     runs = []
     for name, method in METHODS.items():
         console.print(f"[bold]training: {name}[/]")
@@ -72,6 +79,7 @@ def run(args: Namespace) -> None:
         [
             Section("Three methods, the same budget", comparison),
             Section("Salient parts beside the parts that move", saliency),
+            Section("Saliency during training", saliency_figure(runs[-1]), SALIENCY),
             Section("A mixed clip", picture, MIXED_CLIP),
         ],
     )
@@ -86,8 +94,9 @@ def _config(
         split,
         out,
         seed,
-        model_options={"width": 16},
-        num_frames=32,
+        model="stgcn",
+        model_options={"width": 8},
+        num_frames=24,
         num_persons=2,
         epochs=epochs,
         batch_size=32,
@@ -98,18 +107,20 @@ def _config(
     )
 
 
-def _make_data(out: Path, seed: int) -> tuple[Path, Path]:
+def _make_data(out: Path, clips_per_class: int, seed: int) -> tuple[Path, Path]:
     """The archive and its long-tailed split, made once."""
     from shapmix.data.archive import Archive
     from shapmix.data.splits import make_split
     from shapmix.data.synthetic import write_synthetic
 
-    archive, split = out / f"synthetic-{seed}.arrow", out / f"split-{seed}.json"
+    name = f"synthetic-{clips_per_class}-{seed}"
+    archive, split = out / f"{name}.arrow", out / f"{name}.json"
     out.mkdir(parents=True, exist_ok=True)
     if not archive.exists():
-        write_synthetic(archive, clips_per_class=80, seed=seed)
+        write_synthetic(archive, clips_per_class=clips_per_class, seed=seed)
     if not split.exists():
-        made = make_split(Archive(archive), imbalance=20, n_max=60, val_per_class=5, seed=seed)
+        n_max = clips_per_class * 3 // 4  # the training subjects' clips of the first class
+        made = make_split(Archive(archive), imbalance=20, n_max=n_max, val_per_class=5, seed=seed)
         made.save(split)
     return archive, split
 

@@ -10,6 +10,7 @@ HELP = "evaluate a finished run once more"
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("run", type=Path, help="a run folder made by `shapmix train`")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--classes", action="store_true", help="print every class too")
 
 
@@ -20,7 +21,7 @@ def run(args: Namespace) -> None:
     from shapmix.reporting import class_table, load_run, run_table
     from shapmix.training.evaluation import evaluate_run
 
-    evaluate_run(args.run)
+    evaluate_run(args.run, args.device)
     run = load_run(args.run)
     Console().print(run_table(run))
     if args.classes:

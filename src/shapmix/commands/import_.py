@@ -4,13 +4,22 @@ from jsonargparse import ArgumentParser, Namespace
 
 from shapmix.data.importers import IMPORTERS
 
+SYNTHETIC = "synthetic"
 HELP = "read a data set into an archive"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("format", choices=list(IMPORTERS), help="format of the source")
-    parser.add_argument("source", help="the file or folder that you have; a zip stays as it is")
+    parser.add_argument(
+        "format",
+        choices=[*IMPORTERS, SYNTHETIC],
+        help="format of the source; synthetic is embedded",
+    )
+    parser.add_argument(
+        "source",
+        help="the file or folder that you have; a zip stays as it is. For synthetic, the number of "
+        "clips of each class, such as 80",
+    )
     parser.add_argument("out", help="the archive to write, such as data/nw_ucla.arrow")
     parser.add_argument(
         "--strict", action="store_true", help="stop at the first damaged clip instead of skipping"
@@ -19,6 +28,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Import with a progress bar, then print what was read, skipped and repaired."""
+    if args.format == SYNTHETIC:
+        from shapmix.data.synthetic import write_synthetic
+
+        write_synthetic(args.out, clips_per_class=int(args.source))
+        print(f"archive: {args.out}\nnext: shapmix info {args.out}")
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from shapmix.data.importers import run_import

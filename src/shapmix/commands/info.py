@@ -20,11 +20,12 @@ def run(args: Namespace) -> None:
     from shapmix.data.longtail import class_counts, imbalance_factor
 
     archive = Archive(args.archive)
+    archive.verify()
     info, frames, persons = archive.info, archive.num_frames, archive.num_persons
     counts = class_counts(archive.labels, len(info.class_names))
     console = Console()
     facts = {
-        "source": f"{info.source} ({info.version})",
+        "source": f"{info.source}, {info.version}" if info.version else info.source,
         "clips": f"{len(archive)} of {len(info.class_names)} classes, "
         f"imbalance {imbalance_factor(counts):.3g}",
         "skeleton": f"{info.layout.name}: {info.layout.num_joints} joints, "

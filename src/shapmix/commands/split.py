@@ -82,5 +82,14 @@ def run(args: Namespace) -> None:
     totals = [str(counts[part].sum()) for part in ("train", "val", "test")]
     table.add_section()
     table.add_row("", "all", *totals, f"imbalance {split.imbalance_factor:.3g}")
-    Console().print(table)
-    print(f"split: {args.out}")
+    console = Console()
+    console.print(table)
+    validated = counts["val"]
+    if len(set(validated.tolist())) > 1:
+        console.print(
+            f"Validation has {validated.min()} to {validated.max()} clips a class: the long tail "
+            "left no more of some. A class with few weighs as much as the others in the mean-class "
+            "accuracy that selects the epoch.",
+            style="yellow",
+        )
+    console.print(f"split: {args.out}", soft_wrap=True)

@@ -25,8 +25,11 @@ def prepare(words: list[str]) -> list[str]:
     """A run that is resumed starts from its own configuration."""
     for i, word in enumerate(words):
         folder = word.partition("=")[2] or (words[i + 1] if i + 1 < len(words) else "")
-        if word.partition("=")[0] == "--resume" and (Path(folder) / "config.yaml").is_file():
-            return ["--config", str(Path(folder) / "config.yaml"), *words]
+        if word.partition("=")[0] != "--resume":
+            continue
+        if not (Path(folder) / "config.yaml").is_file():
+            raise ValueError(f"{folder!r} is no run folder: it has no config.yaml to go on with")
+        return ["--config", str(Path(folder) / "config.yaml"), *words]
     return words
 
 

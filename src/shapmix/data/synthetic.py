@@ -50,10 +50,10 @@ SPLITS = {
 }
 
 # How hard the set is.
-BORROWED = 0.4  # probability that a part which means nothing makes another class's gesture,
-BORROWED_STRENGTH = (0.2, 0.5)  # this strongly
+BORROWED = 0.3  # probability that a part which means nothing makes another class's gesture,
+BORROWED_STRENGTH = (0.15, 0.45)  # this strongly
 STRENGTH = (0.7, 1.1)  # of a class's own gesture
-BYSTANDER = 0.5  # probability of a second body in an action of one
+BYSTANDER = 0.3  # probability of a second body in an action of one
 JITTER = (0.006, 0.018)  # metres, standard deviation of a joint's position
 JUMPS = 1.0  # expected number of joints that jump away for some frames
 LOST = 0.15  # probability that a body vanishes for some frames
@@ -144,7 +144,7 @@ def perform(
         view: degrees, direction from which the camera looks.
 
     Returns:
-        `(T, M, V, 3)` metres: x to the camera's left, y up, z away from it.
+        `(T, M, V, 3)` metres: x to the camera's left, y up, z away from it; person 0 acts.
     """
     T = int(scene.integers(MIN_FRAMES, MAX_FRAMES + 1))
     train = who < NUM_TRAIN_SUBJECTS
@@ -152,17 +152,14 @@ def perform(
     other = int(scene.choice([i for i in group if i != who]))
     idle = [_idle(scene, T), _idle(scene, T)]
     facing, distance, turn = scene.normal(0, (20, 0.12, 15))
-    alone, swapped = scene.random() >= BYSTANDER, scene.random() < 0.5
+    alone = action.partner is None and scene.random() >= BYSTANDER
 
     timing = _timing(own, action, T)
     first = _body(subjects[who], idle[0], action, action.actor, timing, own)
     second = _body(subjects[other], idle[1], action, action.partner or (), timing, own)
     second = _turned(second, 180 + turn) + np.array([0, 0, 1.0 + distance])
-    if alone and action.partner is None:
-        bodies = [first]
-    else:
-        bodies = [second, first] if swapped else [first, second]
-    seen: Array = _turned(np.stack(bodies, 1), 180 + view + facing) + np.array([0, -1.0, 3.2])
+    bodies = np.stack([first] if alone else [first, second], axis=1)
+    seen: Array = _turned(bodies, 180 + view + facing) + np.array([0, -1.0, 3.2])
     return seen
 
 

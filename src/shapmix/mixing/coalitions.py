@@ -93,12 +93,6 @@ def generalized_shapley_matrix(coalitions: Tensor) -> Tensor:
     return matrix
 
 
-def coalition_codes(coalitions: Tensor) -> Tensor:
-    """Bit masks of coalitions: `(..., P)` bool to `(...,)` int64, columns of a value table."""
-    bits = 2 ** torch.arange(coalitions.shape[-1], device=coalitions.device)
-    return (coalitions * bits).sum(-1)
-
-
 def parts_to_row(parts: Sequence[int], num_parts: int) -> Tensor:
     """A coalition from part positions: `(P,)` bool."""
     row = torch.zeros(num_parts, dtype=torch.bool)

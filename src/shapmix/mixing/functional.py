@@ -133,8 +133,8 @@ def mean_clip(clips: Iterable[Tensor], *, present_only: bool = True) -> Tensor:
     total: Tensor | None = None
     count: Tensor | None = None
     for x in clips:
-        present = presence(x) if present_only else x.new_ones(len(x), x.shape[-1])
-        summed, number = x.double().sum(0), present.double().sum(0)
+        present = presence(x) if present_only else torch.ones(len(x), x.shape[-1])
+        summed, number = x.sum(0).cpu().double(), present.sum(0).cpu().double()
         total = summed if total is None else total + summed
         count = number if count is None else count + number
     if total is None or count is None:

@@ -81,7 +81,8 @@ class ExactSaliency(nn.Module):
 
     def shapley_values(self) -> Tensor:
         """Generalised Shapley values of the listed coalitions: `(K, Q)`."""
-        return self.values @ self.matrix.T
+        with torch.autocast(self.values.device.type, enabled=False):  # small differences count
+            return self.values @ self.matrix.T
 
     def scores(self) -> Tensor:
         """Scores for sampling: `(K, Q)`."""
@@ -112,16 +113,15 @@ class Reservoir(nn.Module):
     """A few clips of every class, drawn without bias from the batches of one epoch.
 
     Algorithm R of reservoir sampling (Vitter 1985), per class and for a whole batch at once. It is
-    emptied at each refresh, hence no part of the state.
+    emptied at each refresh, hence no part of the state; and no buffer, because
+    DistributedDataParallel would overwrite it with that of the first process.
     """
-
-    seen: Tensor
 
     def __init__(self, num_classes: int, per_class: int) -> None:
         super().__init__()
         self.per_class = per_class
         self.clips: Tensor | None = None
-        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64), persistent=False)
+        self.seen = torch.zeros(num_classes, dtype=torch.int64)
 
     def add(self, x: Tensor, y: Tensor, generator: Generator) -> None:
         """Offer a batch `x (N, C, T, V, M)` of classes `y (N,)`."""
@@ -129,7 +129,7 @@ class Reservoir(nn.Module):
         held = self.clips
         if held is None or held.shape[1:] != x.shape[1:] or held.device != x.device:
             self.clips = held = x.new_zeros(rows + 1, *x.shape[1:])  # the last takes the rejected
-            self.seen.zero_()
+            self.seen = torch.zeros_like(self.seen, device=x.device)
         same = y[:, None] == y
         position = self.seen[y] + same.tril(-1).sum(1)
         u = torch.rand(len(y), generator=generator, device=generator.device).to(x.device)

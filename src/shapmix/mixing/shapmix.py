@@ -89,8 +89,8 @@ class ShapMix(nn.Module):
         generator: source of randomness; its own, seeded as torch is, when not given.
 
     Buffers: `epoch` (refreshes so far), `class_counts (K,)`, `background (C, T, V, M)`, `credit`
-    (saved clips of the budget), and those of `saliency`. It changes neither its arguments nor the
-    model's train/eval flags, gradients or any global random state.
+    (forwards saved for the next refresh), and those of `saliency`. It changes neither its arguments
+    nor the model's train/eval flags, gradients or any global random state.
 
     Source: Zhang, Lin and Liu, Shap-Mix, IJCAI 2024. Deviations: docs/methods/shapmix.md.
     """
@@ -135,6 +135,12 @@ class ShapMix(nn.Module):
             "mixup_confidence": mixup_confidence,
         }
         choice = _resolve(preset, {k: v for k, v in given.items() if v is not None})
+        if warmup_epochs < 0 or saliency_budget < 0 or clips_per_class < 1 or eval_batch_size < 1:
+            raise ValueError(
+                f"warmup_epochs is {warmup_epochs}, saliency_budget {saliency_budget}, "
+                f"clips_per_class {clips_per_class}, eval_batch_size {eval_batch_size}; expected "
+                "0 or more for the first two and 1 or more for the others"
+            )
         self.choice = choice
         self.warmup_epochs = warmup_epochs
         self.saliency_budget = saliency_budget
@@ -154,7 +160,7 @@ class ShapMix(nn.Module):
         self.register_buffer("class_counts", counts.clone())
         self.register_buffer("background", self._check_background(background))
         self.register_buffer("epoch", torch.tensor(0))
-        self.register_buffer("credit", torch.tensor(0.0, dtype=torch.float64))
+        self.register_buffer("credit", torch.tensor(0))
         every = joint_masks(all_coalitions(self.layout.num_parts), self.stmix.parts)
         joints = joint_masks(self.coalitions, self.stmix.parts).sum(1).float()
         self.register_buffer("_every", every, persistent=False)
@@ -185,6 +191,11 @@ class ShapMix(nn.Module):
         return self.stmix.generator
 
     @property
+    def forwards_share(self) -> float:
+        """Evaluation forwards as a share of the training compute: 2N of a step's 6N if sampled."""
+        return 2 / STEP_FORWARDS if self.choice.estimator == "sampled" else self.saliency_budget
+
+    @property
     def guided(self) -> bool:
         """Whether the unguided warm-up is over."""
         return self._epoch >= self.warmup_epochs
@@ -195,7 +206,7 @@ class ShapMix(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> MixedBatch:
         """Mix a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
-        clips = self.stmix.boundary.enter(x, y)
+        clips = self._enter(x, y)
         self._seen += len(clips)
         if isinstance(self.saliency, ExactSaliency):
             self.reservoir.add(clips, y, self.generator)
@@ -203,6 +214,16 @@ class ShapMix(nn.Module):
         if self.guided and draws.pasted is not None:
             draws = replace(draws, pasted=self._draw_guided(y, draws))
         return self.stmix.boundary.leave(self.stmix.mix(clips, y, draws))
+
+    def _enter(self, x: Tensor, y: Tensor) -> Tensor:
+        clips = self.stmix.boundary.enter(x, y)
+        ours, theirs = self.background.shape, clips.shape[1:]
+        if (ours[0], ours[3]) != (theirs[0], theirs[3]):
+            raise ValueError(
+                f"background has {ours[0]} channels and {ours[3]} persons, x has {theirs[0]} and "
+                f"{theirs[3]}: make it with mean_clip from batches of the same form"
+            )
+        return clips
 
     def _draw_guided(self, y: Tensor, draws: Draws) -> Tensor:
         other = y.roll(-draws.shift)
@@ -236,7 +257,7 @@ class ShapMix(nn.Module):
         """
         if not isinstance(self.saliency, SampledSaliency):
             return
-        clips = self.stmix.boundary.enter(x, y)
+        clips = self._enter(x, y)
         column = integer(self.generator, 0, len(self.coalitions) - 1)
         context = draw_context(self.generator, self.coalitions[column], empty=not self.guided)
         scores = self.sampled_scores(model, clips, y, column, context)
@@ -272,10 +293,10 @@ class ShapMix(nn.Module):
 
     def _refresh_values(self, model: Model, saliency: ExactSaliency) -> None:
         cost = len(self._every)  # forwards a clip
-        credit = float(self.credit) + self.saliency_budget * STEP_FORWARDS * self._seen / cost
-        self.credit.fill_(credit % 1)
-        available = self.reservoir.available()
-        quota = plan_refresh(available, saliency.refreshes, self.class_counts, int(credit))
+        credit = int(self.credit) + int(self.saliency_budget * STEP_FORWARDS * self._seen)
+        self.credit.fill_(credit % cost)
+        available = self.reservoir.available().to(self.class_counts.device)
+        quota = plan_refresh(available, saliency.refreshes, self.class_counts, credit // cost)
         if int(quota.sum()):
             x, y = self.reservoir.take(quota)
             values = self._values(model, x, y, self._every)
@@ -314,7 +335,7 @@ def _resolve(preset: str, given: dict[str, object]) -> Preset:
     choice = replace(PRESETS[preset], **given)  # type: ignore[arg-type]
     if choice.estimator not in ("exact", "sampled"):
         raise ValueError(f'estimator is {choice.estimator!r}; expected "exact" or "sampled"')
-    if choice.tau <= 0 or not 0 <= choice.momentum < 1:
+    if not choice.tau > 0 or not 0 <= choice.momentum < 1:
         raise ValueError(
             f"tau is {choice.tau} and momentum {choice.momentum}; expected tau > 0 and momentum in "
             "[0, 1)"

@@ -119,6 +119,47 @@ class SaliencyLog(pl.Callback):
         self.values = list(state_dict["values"])
 
 
+class CostLog(pl.Callback):
+    """Counts the clips of finished epochs and the seconds they took, over all legs of a run."""
+
+    def __init__(self) -> None:
+        self.seconds, self.clips, self.started = 0.0, 0, 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the watch."""
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Count clean and mixed clips of all processes."""
+        self.clips += 2 * len(batch) * trainer.world_size
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the watch."""
+        self.seconds += time.perf_counter() - self.started
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"seconds": self.seconds, "clips": self.clips}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.seconds, self.clips = state_dict["seconds"], state_dict["clips"]
+
+
+def training_cost(checkpoint: dict[str, Any]) -> dict[str, float]:
+    """Seconds of training (with refreshes and validation) and clips per second, of a checkpoint."""
+    state = checkpoint["callbacks"][CostLog.__qualname__]
+    seconds = state["seconds"]
+    return {"train_seconds": seconds, "clips_per_second": state["clips"] / max(seconds, 1e-9)}
+
+
 class CostEstimate(pl.Callback):
     """Says before the first epoch what the run will cost, after a trial of a few steps.
 
@@ -134,7 +175,7 @@ class CostEstimate(pl.Callback):
         assert isinstance(pl_module, Recognizer)
         seconds, clips = self._trial(pl_module, int(trainer.num_training_batches))
         epochs = pl_module.config.epochs - trainer.current_epoch
-        share = getattr(pl_module.mixer, "saliency_budget", 0.0)
+        share = getattr(pl_module.mixer, "forwards_share", 0.0)
         validation = len(self.data.val or ()) / 3 / pl_module.config.validate_every
         training = 2 * clips * int(trainer.num_training_batches)
         epoch = seconds / (2 * clips) * (training * (1 + share) + validation)
@@ -143,7 +184,7 @@ class CostEstimate(pl.Callback):
             print(
                 f"cost: {2 * clips / seconds:.0f} clips/s (clean and mixed), {epoch:.1f} s an "
                 f"epoch, about {_duration(total)} for {epochs} epochs; "
-                f"memory {_peak_gigabytes():.1f} GB",
+                f"memory {_peak_gigabytes(pl_module.device):.1f} GB",
                 flush=True,
             )
 
@@ -169,10 +210,10 @@ class CostEstimate(pl.Callback):
         return best, size
 
 
-def _peak_gigabytes() -> float:
+def _peak_gigabytes(device: torch.device) -> float:
     """Peak memory of this process so far (on a GPU, of the device)."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 

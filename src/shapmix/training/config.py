@@ -97,6 +97,12 @@ class TrainConfig:
         for name in positive:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
+        for name in ("momentum", "weight_decay", "gamma", "lr_warmup_epochs", "workers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        for name in ("num_persons", "clip_grad", "threads"):
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
         if any(not 0 < share < 1 for share in self.milestones):
             raise ValueError(
                 f"milestones are {list(self.milestones)}; expected shares of the epochs between 0 "

@@ -1,5 +1,7 @@
 """An archive and a split as Lightning wants them."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from shapmix.data.loader import ClipDataset, Sample, create_loader
 from shapmix.data.longtail import class_counts
 from shapmix.data.splits import Split, make_split
 from shapmix.training.config import TrainConfig
+from shapmix.training.files import RunFolderError, read_json
 
 
 class ClipData(pl.LightningDataModule):
@@ -32,7 +35,8 @@ class ClipData(pl.LightningDataModule):
         self.config = config
         self.archive = Archive(config.archive)
         self.split = read_split(self.archive, config.split)
-        self.num_persons = config.num_persons or int(self.archive.num_persons.max())
+        persons = int(self.archive.num_persons.max())
+        self.num_persons = persons if config.num_persons is None else config.num_persons
         self.train = self._select(self.split.train)
         self.val = self._select(self.split.val) if self.split.val else None
         self.test = self._select(self.split.test)
@@ -54,6 +58,7 @@ class ClipData(pl.LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
             workers=self.config.workers,
+            pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
 
     def val_dataloader(self) -> list[DataLoader[Sample]]:
@@ -72,15 +77,36 @@ class ClipData(pl.LightningDataModule):
         return {
             "archive": self.archive.path.name,
             "source": self.archive.info.source,
-            "layout": self.archive.info.layout.name,
+            "layout": self.archive.info.layout.to_dict(),
             "units": self.archive.info.units,
             "class_names": list(classes),
             "split": self.split.recipe,
+            "names": {
+                part: hashlib.sha256("\n".join(names).encode()).hexdigest()
+                for part, names in self.split.parts.items()
+            },
             "clips": {
                 name: np.bincount(values, minlength=len(classes)).tolist()
                 for name, values in labels.items()
             },
         }
+
+    def check_unchanged(self, folder: Path) -> None:
+        """Refuse to go on with a run whose archive or split is not what it began with.
+
+        Raises:
+            RunFolderError: naming what differs.
+        """
+        stored, now = (
+            read_json(folder / "data_profile.json"),
+            json.loads(json.dumps(self.profile())),
+        )
+        differ = [key for key in now if stored.get(key) != now[key]]
+        if differ:
+            raise RunFolderError(
+                f"the data of {folder} changed since the run began ({', '.join(differ)}): put the "
+                f"old {self.config.archive} and {self.config.split} back, or start a new run"
+            )
 
 
 def read_split(archive: Archive, path: Path | None) -> Split:

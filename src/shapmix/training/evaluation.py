@@ -137,14 +137,15 @@ def evaluate_weights(
     return metrics
 
 
-def evaluate_run(folder: Path) -> dict[str, Any]:
-    """Evaluate the weights of a finished run once more, from its folder alone.
+def evaluate_run(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Evaluate the weights of a finished run once more, on the data that it was trained on.
 
     Raises:
-        RunFolderError: the folder is not a finished run.
+        RunFolderError: the folder is not a finished run, or its data changed.
     """
     config = read_config(folder)
     data = ClipData(config)
+    data.check_unchanged(folder)
     old = read_json(folder / "metrics.json")
     epochs = {which: old[which]["epoch"] for which in WEIGHTS if old.get(which)}
-    return evaluate_weights(config, data, folder, epochs, old["cost"])
+    return evaluate_weights(config, data, folder, epochs, old["cost"], device)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,6 +18,9 @@ from shapmix.training.config import RUNTIME_FIELDS, TrainConfig
 
 class RunFolderError(ValueError):
     """A run folder or a file in it is not as it must be."""
+
+
+_CHECKPOINT_KEYS = {"state_dict", "epoch", "global_step", "optimizer_states", "loops"}
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -125,12 +127,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise RunFolderError(f"there is no checkpoint {path}: is its training finished?") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except Exception as error:  # damaged files fail in many ways
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise RunFolderError(
             f"{path} is refused: it is damaged or holds more than weights and plain values "
             f"({reason}). Use a checkpoint that `shapmix train` wrote"
         ) from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= _CHECKPOINT_KEYS:
         raise RunFolderError(f"{path} is refused: it is no training checkpoint")
     return checkpoint

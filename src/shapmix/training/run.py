@@ -5,7 +5,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,14 @@ from torch import Generator, Tensor
 
 from shapmix.mixing import mean_clip
 from shapmix.training.build import build_loss, build_mixer, build_model, build_transform
-from shapmix.training.callbacks import CostEstimate, History, RefreshMixer, SaliencyLog
+from shapmix.training.callbacks import (
+    CostEstimate,
+    CostLog,
+    History,
+    RefreshMixer,
+    SaliencyLog,
+    training_cost,
+)
 from shapmix.training.config import TrainConfig
 from shapmix.training.data import ClipData
 from shapmix.training.evaluation import evaluate_weights, export_weights
@@ -56,12 +62,15 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
         TrainingError: the loss is no longer finite.
     """
     folder = config.folder
+    if config.resume is not None and (folder / "metrics.json").exists():
+        check_same_run(config, read_config(folder))
+        return read_json(folder / "metrics.json")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     data = ClipData(config)
     checkpoint = _prepare(config, folder)
     module = build(config, data)
-    _describe(folder, data)
+    _describe(folder, data, checkpoint is not None)
     with _quiet():
         try:
             trainer = _trainer(config, data, folder, checkpoint)
@@ -70,21 +79,16 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
                 f"this machine cannot train with accelerator {config.accelerator!r}, devices "
                 f"{config.devices} and precision {config.precision!r}: {error}"
             ) from error
-        started = time.perf_counter()
         start = None if checkpoint is None else folder / LAST
-        trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+        if checkpoint is None or not _stopped_early(checkpoint):
+            trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if config.fast_dev_run or not trainer.is_global_zero:
         return None
-    seconds = time.perf_counter() - started
-    epochs_run = config.epochs - (0 if checkpoint is None else int(checkpoint["epoch"]) + 1)
-    cost = {
-        "train_seconds": seconds,
-        "clips_per_second": 2 * len(data.train) * max(epochs_run, 1) / seconds,
-        "parameters": sum(p.numel() for p in module.model.parameters()),
-    }
-    device = module.device if module.device.type != "meta" else "cpu"
+    cost = training_cost(load_checkpoint(folder / LAST))
+    cost["parameters"] = sum(p.numel() for p in module.model.parameters())
+    device = trainer.strategy.root_device
     return evaluate_weights(config, data, folder, export_weights(folder), cost, device)
 
 
@@ -95,29 +99,26 @@ def finish(config: TrainConfig) -> dict[str, Any] | None:
         RunFolderError: the folder holds a run with other settings.
     """
     folder = config.folder
-    if (folder / LAST).exists() or (folder / "metrics.json").exists():
-        check_same_run(config, read_config(folder))
-        if (folder / "metrics.json").exists():
-            return read_json(folder / "metrics.json")
-        config = replace(config, resume=folder)
-    return train(config)
+    begun = (folder / LAST).exists() or (folder / "metrics.json").exists()
+    return train(replace(config, resume=folder) if begun else config)
 
 
 def build(config: TrainConfig, data: ClipData) -> Recognizer:
     """The LightningModule of a run; weights follow from the seed."""
     torch.manual_seed(config.seed)
+    info = data.archive.info
     transform = build_transform(config, data.archive)
     model = build_model(config, data.archive, data.num_persons)
     if config.init_from is not None:
-        print(init_from(config.init_from, model, data.archive.info.layout))
+        print(init_from(config.init_from, model, info.layout, info.class_names))
 
     def background() -> Tensor:
         return mean_clip(transform(batch) for batch in data.plain_loader(data.train))
 
     mixer = build_mixer(
         config,
-        data.archive.info.layout,
-        data.archive.info.channels,
+        info.layout,
+        info.channels,
         data.class_counts,
         background,
         Generator(),
@@ -149,11 +150,26 @@ def _prepare(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
 
 
 @rank_zero_only
-def _describe(folder: Path, data: ClipData) -> None:
+def _describe(folder: Path, data: ClipData, resumed: bool) -> None:
+    """Write what the run is made of; when it is resumed, add to it what it goes on with."""
     if data.config.fast_dev_run:
         return
-    write_json(folder / "data_profile.json", data.profile())
-    write_json(folder / "environment.json", environment())
+    if resumed:
+        data.check_unchanged(folder)
+        known = read_json(folder / "environment.json")
+        known.setdefault("resumed", []).append(environment())
+    else:
+        write_json(folder / "data_profile.json", data.profile())
+        known = environment()
+    write_json(folder / "environment.json", known)
+
+
+def _stopped_early(checkpoint: dict[str, Any]) -> bool:
+    """Whether early stopping had ended the run (Lightning would train one epoch more)."""
+    return any(
+        name.startswith("EarlyStopping") and state["wait_count"] >= state["patience"]
+        for name, state in checkpoint.get("callbacks", {}).items()
+    )
 
 
 def environment() -> dict[str, Any]:
@@ -180,6 +196,11 @@ def _commit() -> str | None:
     """The git commit of this package's source tree, with a + when it is changed; None outside."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
+        subprocess.run(  # noqa: S603
+            [*git, "ls-files", "--error-unmatch", Path(__file__).name],
+            capture_output=True,
+            check=True,
+        )
         commit = subprocess.run(  # noqa: S603
             [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()
@@ -228,7 +249,7 @@ def _callbacks(config: TrainConfig, data: ClipData, folder: Path) -> list[Callba
         callbacks.append(RichProgressBar(leave=False))
     if config.fast_dev_run:
         return callbacks
-    callbacks += [CostEstimate(data), History(folder), SaliencyLog(folder)]
+    callbacks += [CostEstimate(data), CostLog(), History(folder), SaliencyLog(folder)]
     period = _validation_period(config)
     if data.val is not None:
         monitor = "val/mean_class"
@@ -273,5 +294,7 @@ def _quiet() -> Iterator[None]:
             ".*overridden `transfer_batch_to_device`.*",
         ):
             warnings.filterwarnings("ignore", message)
-        yield
-    logger.setLevel(level)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,5 +1,7 @@
 """Fine-tuning: start from the weights of another run."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -9,13 +11,16 @@ from shapmix.training.evaluation import load_weights
 from shapmix.training.files import RunFolderError, read_config, read_json
 
 
-def init_from(folder: Path, model: nn.Module, layout: Layout) -> str:
+def init_from(folder: Path, model: nn.Module, layout: Layout, class_names: Sequence[str]) -> str:
     """Copy the weights of a run into a model of the same layout, where shapes agree.
 
-    The classifier differs when the classes do; it then keeps its fresh weights.
+    When the classes differ, the last linear layer keeps its fresh weights.
 
     Args:
-        folder: a finished run. model: changed in place. layout: of the new data.
+        folder: a finished run.
+        model: changed in place.
+        layout: of the new data.
+        class_names: of the new data.
 
     Returns:
         A line that says what was taken over.
@@ -24,17 +29,21 @@ def init_from(folder: Path, model: nn.Module, layout: Layout) -> str:
         RunFolderError: no finished run, another layout, or nothing in common.
     """
     read_config(folder)
-    theirs = read_json(folder / "data_profile.json").get("layout")
-    if theirs != layout.name:
+    profile = read_json(folder / "data_profile.json")
+    theirs = profile.get("layout", {})
+    if theirs != json.loads(json.dumps(layout.to_dict())):
         raise RunFolderError(
-            f"{folder} was trained on layout {theirs!r} and this data has {layout.name!r}: joints "
-            "do not correspond. Start from a run with the same layout"
+            f"{folder} was trained on layout {theirs.get('name')!r}, which is not this data's "
+            f"{layout.name!r}: joints do not correspond. Start from a run with the same layout"
         )
     source, target = load_weights(folder, "last"), model.state_dict()
+    head = _classifier(model) if profile.get("class_names") != list(class_names) else None
     common = {
         name: value
         for name, value in source.items()
-        if name in target and target[name].shape == value.shape
+        if name in target
+        and target[name].shape == value.shape
+        and not (head and name.startswith(f"{head}."))
     }
     fresh = [name for name in target if name not in common]
     if len(common) * 2 < len(target):
@@ -45,3 +54,9 @@ def init_from(folder: Path, model: nn.Module, layout: Layout) -> str:
     model.load_state_dict(common, strict=False)
     kept = ", ".join(fresh) if fresh else "nothing"
     return f"init: {len(common)} of {len(target)} tensors from {folder}; fresh: {kept}"
+
+
+def _classifier(model: nn.Module) -> str | None:
+    """Name of the last linear layer."""
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    return linear[-1] if linear else None

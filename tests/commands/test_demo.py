@@ -1,0 +1,21 @@
+"""The demo, shortened to one epoch."""
+
+from shapmix.commands import cli
+
+
+def test_demo_ends_with_tables_and_a_page_and_goes_on_where_it_was(tmp_path, capsys):
+    words = ["demo", "--out", str(tmp_path), "--epochs", "1", "--clips-per-class", "20"]
+    assert cli.main(words) == 0
+    text = capsys.readouterr().out
+    assert "Top-1" in text
+    assert "Parts that move" in text
+    page = tmp_path / "demo.html"
+    assert str(page) in text.replace("\n", "")
+    content = page.read_text()
+    assert content.count("<img ") == 2
+    assert "shapmix + balanced-softmax" in content
+    trained = (tmp_path / "shap-mix" / "metrics.json").stat().st_mtime_ns
+    assert cli.main(words) == 0
+    assert (tmp_path / "shap-mix" / "metrics.json").stat().st_mtime_ns == trained
+    assert cli.main([*words[:-3], "2", *words[-2:]]) == 1
+    assert "epochs was 1 and is now 2" in capsys.readouterr().err
