@@ -29,15 +29,14 @@ declare -A methods=(
 one() {
     local folder=$1
     shift
+    local words=(--config configs/nw_ucla_lt.yaml --out "$folder" "$@")
     [ -f "$folder/metrics.json" ] && return
-    if [ -f "$folder/checkpoints/last.ckpt" ]; then
-        shapmix train --resume "$folder" --progress false >>"$folder.log" 2>&1
+    [ -f "$folder/checkpoints/last.ckpt" ] && words=(--resume "$folder")
+    if shapmix train "${words[@]}" --progress false >>"$folder.log" 2>&1; then
+        echo "done: $folder"
     else
-        rm -rf "$folder"
-        shapmix train --config configs/nw_ucla_lt.yaml --out "$folder" --progress false "$@" \
-            >"$folder.log" 2>&1
+        echo "failed: $folder, see $folder.log" && return 1
     fi
-    echo "done: $folder"
 }
 export -f one
 

@@ -50,10 +50,10 @@ SPLITS = {
 }
 
 # How hard the set is.
-BORROWED = 0.3  # probability that a part which means nothing makes another class's gesture,
-BORROWED_STRENGTH = (0.15, 0.45)  # this strongly
+BORROWED = 0.4  # probability that a part which means nothing makes another class's gesture,
+BORROWED_STRENGTH = (0.2, 0.5)  # this strongly
 STRENGTH = (0.7, 1.1)  # of a class's own gesture
-BYSTANDER = 0.3  # probability of a second body in an action of one
+BYSTANDER = 0.5  # probability of a second body in an action of one
 JITTER = (0.006, 0.018)  # metres, standard deviation of a joint's position
 JUMPS = 1.0  # expected number of joints that jump away for some frames
 LOST = 0.15  # probability that a body vanishes for some frames

@@ -12,9 +12,10 @@ from torch import nn
 from shapmix.layouts import Layout, get_layout
 from shapmix.models.ctrgcn import CTRGCN
 from shapmix.models.stgcn import STGCN
+from shapmix.models.tcn import TCN
 from shapmix.suggest import did_you_mean
 
-MODELS: dict[str, type[nn.Module]] = {"ctrgcn": CTRGCN, "stgcn": STGCN}
+MODELS: dict[str, type[nn.Module]] = {"ctrgcn": CTRGCN, "stgcn": STGCN, "tcn": TCN}
 
 
 class ModelError(ValueError):

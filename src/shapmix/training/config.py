@@ -22,7 +22,8 @@ class TrainConfig:
         mixer_options: options of the mixer, such as {estimator: exact, tau: 0.2} or
             {preset: paper}; see the method card.
         loss: balanced-softmax, or ce for plain cross-entropy.
-        model: ctrgcn, stgcn, or the import path of your own nn.Module (package.module:Class).
+        model: ctrgcn, stgcn, tcn (small and fast), or the import path of your own nn.Module
+            (package.module:Class).
         model_options: options of the model, such as {width: 64}.
         stream: what the model sees: joint, bone, joint_motion or bone_motion.
         num_frames: frames of the model's input.
