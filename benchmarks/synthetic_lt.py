@@ -3,8 +3,8 @@
     python benchmarks/synthetic_lt.py [SEEDS] [FOLDER]
 
 Data and split are the demo's, the same for all; training seeds differ. Finished runs are kept.
-Prints the comparison and, for each Shap-Mix run, in how many classes the part with the largest exact
-Shapley value (trained model, test clips) is one that truly moves.
+Prints the comparison and, for each Shap-Mix run, in how many classes the part with the largest
+exact Shapley value (trained model, test clips) is one that truly moves.
 """
 
 import sys
