@@ -169,6 +169,11 @@ def _picture(x: "Tensor", y: "Tensor", mixer: "ShapMix", data: "ClipData") -> "F
     )
 
 
+def _short(parts: str) -> str:
+    """`right_arm + trunk` as `R arm+trunk`."""
+    return parts.replace(" + ", "+").replace("right_", "R ").replace("left_", "L ")
+
+
 def _saliency_table(explanation: "Explanation", class_counts: "Sequence[int]") -> "Table":
     """The salient coalitions of the rarest classes, and how often the truth is hit."""
     from shapmix.data.synthetic import CLASS_NAMES, TRUE_PARTS
@@ -183,9 +188,9 @@ def _saliency_table(explanation: "Explanation", class_counts: "Sequence[int]") -
         (
             CLASS_NAMES[k],
             class_counts[k],
-            ", ".join(TRUE_PARTS[CLASS_NAMES[k]]),
-            best[k],
-            "; ".join(name for name, _ in explanation.coalitions(k)),
+            ", ".join(map(_short, TRUE_PARTS[CLASS_NAMES[k]])),
+            _short(best[k]),
+            ", ".join(_short(name) for name, _ in explanation.coalitions(k)),
         )
         for k in rarest
     ]

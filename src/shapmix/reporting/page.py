@@ -19,14 +19,14 @@ _STYLE = """
   :root { --ink: #e6e9ef; --soft: #a4adbb; --line: #39414f; --page: #161a21; }
 }
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--page);
-       max-width: 72rem; margin: 0 auto; padding: 1.5rem; }
+       max-width: 76rem; margin: 0 auto; padding: 1.5rem; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 caption { text-align: left; color: var(--soft); padding-bottom: .4rem; }
-th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align: left;
-         vertical-align: top; white-space: nowrap; }
-td.number, th.number { text-align: right; }
+th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: left;
+         vertical-align: top; }
+td.number, th.number { text-align: right; white-space: nowrap; }
 .note { color: var(--soft); max-width: 60rem; margin: .4rem 0; }
 .warning { font-weight: 600; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: .5rem; }
