@@ -1,7 +1,6 @@
 """Shap-Mix: mixing guided by online Shapley values of body parts, aware of the tail."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor, nn
@@ -13,6 +12,7 @@ from shapmix.mixing import functional
 from shapmix.mixing.batch import MixedBatch
 from shapmix.mixing.coalitions import all_coalitions, joint_masks
 from shapmix.mixing.draws import draw_context, draw_row, integer
+from shapmix.mixing.presets import Estimator, resolve
 from shapmix.mixing.saliency import (
     ExactSaliency,
     Reservoir,
@@ -23,27 +23,7 @@ from shapmix.mixing.saliency import (
 from shapmix.mixing.stmix import Draws, STMix
 from shapmix.mixing.values import Model, class_values, evaluation
 
-Estimator = Literal["exact", "sampled"]
-
 STEP_FORWARDS = 6  # a training step on 2N clips costs as much as 6N evaluation forwards
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Choices that `ShapMix(preset=...)` makes where the caller makes none."""
-
-    estimator: Estimator
-    tau: float
-    momentum: float
-    mixup_prob: float
-    presence: bool
-    mixup_confidence: bool
-
-
-PRESETS = {
-    "default": Preset("exact", 0.2, 0.5, 0.25, presence=True, mixup_confidence=False),
-    "paper": Preset("sampled", 0.2, 0.9, 0.25, presence=False, mixup_confidence=True),
-}
 
 
 class ShapMix(nn.Module):
@@ -134,7 +114,7 @@ class ShapMix(nn.Module):
             "presence": presence,
             "mixup_confidence": mixup_confidence,
         }
-        choice = _resolve(preset, {k: v for k, v in given.items() if v is not None})
+        choice = resolve(preset, {k: v for k, v in given.items() if v is not None})
         if warmup_epochs < 0 or saliency_budget < 0 or clips_per_class < 1 or eval_batch_size < 1:
             raise ValueError(
                 f"warmup_epochs is {warmup_epochs}, saliency_budget {saliency_budget}, "
@@ -327,20 +307,6 @@ class ShapMix(nn.Module):
                 f"{self.layout.num_joints} joints (layout {self.layout.name!r}) and finite values"
             )
         return clip.detach().clone().float()
-
-
-def _resolve(preset: str, given: dict[str, object]) -> Preset:
-    if preset not in PRESETS:
-        raise ValueError(f"preset {preset!r} is not known; expected one of {', '.join(PRESETS)}")
-    choice = replace(PRESETS[preset], **given)  # type: ignore[arg-type]
-    if choice.estimator not in ("exact", "sampled"):
-        raise ValueError(f'estimator is {choice.estimator!r}; expected "exact" or "sampled"')
-    if not choice.tau > 0 or not 0 <= choice.momentum < 1:
-        raise ValueError(
-            f"tau is {choice.tau} and momentum {choice.momentum}; expected tau > 0 and momentum in "
-            "[0, 1)"
-        )
-    return choice
 
 
 def _stretch(background: Tensor, num_frames: int) -> Tensor:

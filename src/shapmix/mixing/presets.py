@@ -1,0 +1,43 @@
+"""The choices of Shap-Mix: ours and the published ones."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Estimator = Literal["exact", "sampled"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Choices that `ShapMix(preset=...)` makes where the caller makes none."""
+
+    estimator: Estimator
+    tau: float
+    momentum: float
+    mixup_prob: float
+    presence: bool
+    mixup_confidence: bool
+
+
+PRESETS = {
+    "default": Preset("exact", 0.2, 0.5, 0.25, presence=True, mixup_confidence=False),
+    "paper": Preset("sampled", 0.2, 0.9, 0.25, presence=False, mixup_confidence=True),
+}
+
+
+def resolve(preset: str, given: dict[str, object]) -> Preset:
+    """A preset with single choices overridden, checked.
+
+    Raises:
+        ValueError: an unknown preset or an impossible choice.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset {preset!r} is not known; expected one of {', '.join(PRESETS)}")
+    choice = replace(PRESETS[preset], **given)  # type: ignore[arg-type]
+    if choice.estimator not in ("exact", "sampled"):
+        raise ValueError(f'estimator is {choice.estimator!r}; expected "exact" or "sampled"')
+    if not choice.tau > 0 or not 0 <= choice.momentum < 1:
+        raise ValueError(
+            f"tau is {choice.tau} and momentum {choice.momentum}; expected tau > 0 and momentum in "
+            "[0, 1)"
+        )
+    return choice
