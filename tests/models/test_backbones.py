@@ -114,6 +114,7 @@ def test_autocast(name: str) -> None:
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize("name", ["ctrgcn", "stgcn"])
 def test_a_block_is_captured_as_one_graph(name: str) -> None:
     block = tiny(name).classifier.blocks[4]  # strided, with shortcuts: all that a block can have
     compiled = torch.compile(block, backend="eager", fullgraph=True)
