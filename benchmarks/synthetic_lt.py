@@ -33,7 +33,7 @@ def main() -> None:
     for name, method in {**METHODS, "st-mix": {"mixer": "stmix"}}.items():
         for seed in seeds:
             config = make_config(archive, split, out / f"{name}-s{seed}", 100, seed, method)
-            finish(replace(config, progress=False, threads=1))
+            finish(replace(config, progress=False))
             runs.append(load_run(config.folder))
             if config.mixer == "shapmix":
                 right.append(hits(config))

@@ -102,6 +102,7 @@ def make_config(
         lr=0.05,
         validate_every=epochs,
         accelerator="cpu",
+        threads=1,  # the network is too small for more to help
         **method,
     )
 
