@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Generator, Tensor
 
@@ -20,6 +21,17 @@ from shapmix.mixing.saliency import ExactSaliency
 from shapmix.training.data import ClipData
 from shapmix.training.files import write_bytes, write_npz
 from shapmix.training.module import Recognizer
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's, without the version number of a logger that has none."""
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What stands beside the bar."""
+        metrics = super().get_metrics(trainer, pl_module)
+        return {name: value for name, value in metrics.items() if name != "v_num"}
 
 
 class RefreshMixer(pl.Callback):

@@ -16,7 +16,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Generator, Tensor
@@ -27,6 +27,7 @@ from shapmix.training.callbacks import (
     CostEstimate,
     CostLog,
     History,
+    ProgressBar,
     RefreshMixer,
     SaliencyLog,
     training_cost,
@@ -246,7 +247,7 @@ def _validation_period(config: TrainConfig) -> int:
 def _callbacks(config: TrainConfig, data: ClipData, folder: Path) -> list[Callback]:
     callbacks: list[Callback] = [RefreshMixer()]
     if config.progress:
-        callbacks.append(RichProgressBar(leave=False))
+        callbacks.append(ProgressBar(leave=False))
     if config.fast_dev_run:
         return callbacks
     callbacks += [CostEstimate(data), CostLog(), History(folder), SaliencyLog(folder)]
