@@ -101,6 +101,15 @@ def test_import_info_and_split_of_real_data(nw_ucla, capsys):
     assert sum(recipe["counts"]["test"]) == 464
 
 
+def test_the_embedded_set_is_imported_too(tmp_path, capsys):
+    out = str(tmp_path / "synthetic.arrow")
+    assert cli.main(["import", "synthetic", "2", out]) == 0
+    assert cli.main(["info", out]) == 0
+    assert "40 of 20 classes" in capsys.readouterr().out
+    assert cli.main(["import", "synthetic", "many", out]) == 1
+    assert "clips of each class" in capsys.readouterr().err
+
+
 def test_published_list_as_a_file(nw_ucla, real_data, tmp_path, capsys):
     archive, _ = nw_ucla
     published = real_data / "nw_ucla_protocol" / "NW_UCLA_exp_10_regenerated.txt"

@@ -31,6 +31,10 @@ def run(args: Namespace) -> None:
     if args.format == SYNTHETIC:
         from shapmix.data.synthetic import write_synthetic
 
+        if not args.source.isdecimal():
+            raise ValueError(
+                f"SOURCE is {args.source!r}; for synthetic give the clips of each class, such as 80"
+            )
         write_synthetic(args.out, clips_per_class=int(args.source))
         print(f"archive: {args.out}\nnext: shapmix info {args.out}")
         return

@@ -25,7 +25,7 @@ def run(args: Namespace) -> None:
     counts = class_counts(archive.labels, len(info.class_names))
     console = Console()
     facts = {
-        "source": f"{info.source}, {info.version}" if info.version else info.source,
+        "source": f"{info.source}, version {info.version}" if info.version else info.source,
         "clips": f"{len(archive)} of {len(info.class_names)} classes, "
         f"imbalance {imbalance_factor(counts):.3g}",
         "skeleton": f"{info.layout.name}: {info.layout.num_joints} joints, "
