@@ -7,13 +7,13 @@ import os
 import re
 import sys
 import traceback
-from argparse import HelpFormatter
+from argparse import HelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, Namespace
 
 import shapmix
 from shapmix.suggest import did_you_mean
@@ -31,11 +31,16 @@ COMMANDS = {
 OPTION = re.compile(r"--[a-z][a-z0-9_.]*")
 
 
+class Formatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Descriptions keep their lines; the rest is wrapped."""
+
+
 class Parser(ArgumentParser):
     """Options are shown and taken with dashes, and an unknown one suggests the nearest."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, exit_on_error=False, allow_abbrev=False, **kwargs)
+        settings = {"formatter_class": Formatter} | kwargs
+        super().__init__(*args, exit_on_error=False, allow_abbrev=False, **settings)
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Help with dashes in the names of options."""
@@ -59,8 +64,8 @@ class Parser(ArgumentParser):
         return did_you_mean(name, known).replace("_", "-")
 
 
-def build_parser() -> tuple[Parser, dict[str, Parser]]:
-    """The whole parser and the parser of each command."""
+def build_parser(words: Sequence[str] = ()) -> tuple[Parser, dict[str, Parser]]:
+    """The whole parser and the parser of each command, for a command line of these words."""
     parser = Parser(
         prog="shapmix",
         description=(
@@ -75,7 +80,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     for name, path in COMMANDS.items():
         module = import_module(path)
         parsers[name] = Parser(description=module.__doc__)
-        module.add_arguments(parsers[name])
+        module.add_arguments(parsers[name], words)
         subcommands.add_subcommand(name, parsers[name], help=module.HELP)
     return parser, parsers
 
@@ -83,16 +88,17 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status: 0 done, 1 it failed, 2 the command line is wrong."""
     words = [_with_underscores(word) for word in (sys.argv[1:] if argv is None else argv)]
-    parser, parsers = build_parser()
     if not words:
-        parser.print_help()
+        build_parser()[0].print_help()
         return 0
     try:
         words = _prepared(words)
-        args = parser.parse_args(words)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"shapmix {words[0]}: {error}", file=sys.stderr)
         return 1
+    parser, parsers = build_parser(words)
+    try:
+        args = parser.parse_args(words)
     except ArgumentError as error:
         name = words[0] if words[0] in parsers else None
         message = str(error).removeprefix("error: ")

@@ -1,5 +1,6 @@
 """Compare finished runs: mean and spread over seeds, and paired differences to the first."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -7,7 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 HELP = "compare finished runs"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("runs", type=Path, nargs="+", help="run folders; the first is the baseline")
     parser.add_argument(

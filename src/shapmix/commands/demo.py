@@ -6,6 +6,7 @@ the parts that the model finds salient beside the parts that truly move. Ends wi
 Run again, it goes on where it was stopped.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from jsonargparse import ArgumentParser, Namespace
 from shapmix.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.figure import Figure
     from torch import Tensor
 
@@ -42,7 +41,7 @@ MIXED_CLIP = (
 SHOWN_CLASSES = 8  # of the saliency table, the rarest ones
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the demo")
     parser.add_argument("--epochs", type=int, default=100, help="epochs of each of the three runs")

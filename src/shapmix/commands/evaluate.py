@@ -1,5 +1,6 @@
 """Evaluate a finished run once more, from its weights, and print its table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -7,7 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 HELP = "evaluate a finished run once more"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("run", type=Path, help="a run folder made by `shapmix train`")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")

@@ -1,29 +1,81 @@
-"""Read a data set from its own files into one archive."""
+"""Read a data set from its own files into one archive.
+
+    shapmix import FORMAT SOURCE OUT.arrow [options of the format]
+    shapmix import auto SOURCE OUT.arrow        recognise the format and say why
+    shapmix import FORMAT --help                what a format expects, and its options
+
+A zip stays as it is. Damaged clips are skipped and counted (--strict stops instead). An import that
+was stopped goes on where it was when the same command is given again.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from shapmix.data.importers import IMPORTERS
+from shapmix.data.importers import IMPORTERS, load_importer, recognise, run_import
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from shapmix.data.importers.base import ImportReport
 
 SYNTHETIC = "synthetic"
 HELP = "read a data set into an archive"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Arguments of the command."""
+def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
+    """Arguments of the command; of the format that `words` name, its options too."""
+    chosen = next((word for word in words[1:2] if word in IMPORTERS), None)
+    listed = "\n".join(f"  {name:15} {form.summary}" for name, form in IMPORTERS.items())
+    if chosen is None:
+        parser.description = f"{__doc__}\nformats:\n{listed}\n  {SYNTHETIC:15} the embedded actions"
+    else:
+        module = load_importer(chosen)
+        parser.description = module.__doc__
+        parser.add_class_arguments(module.Options, "options")
     parser.add_argument(
-        "format",
-        choices=[*IMPORTERS, SYNTHETIC],
-        help="format of the source; synthetic is embedded",
+        "format", choices=[*IMPORTERS, SYNTHETIC], metavar="FORMAT", help="format of the source"
     )
     parser.add_argument(
-        "source",
-        help="the file or folder that you have; a zip stays as it is. For synthetic, the number of "
-        "clips of each class, such as 80",
+        "source", help="the file or folder that you have; for synthetic the clips of each class"
     )
-    parser.add_argument("out", help="the archive to write, such as data/nw_ucla.arrow")
+    parser.add_argument("out", help="the archive to write, such as data/mine.arrow")
     parser.add_argument(
         "--strict", action="store_true", help="stop at the first damaged clip instead of skipping"
     )
+    parser.add_argument(
+        "--workers", type=int | None, help="processes that read; one for each core by default"
+    )
+    parser.add_argument(
+        "--report",
+        type=Path | None,
+        help="also write the names of all skipped and repaired clips, as JSON",
+    )
+
+
+def prepare(words: list[str]) -> list[str]:
+    """`auto` becomes the format that the source has."""
+    if words[:1] != ["auto"] or len(words) < 2 or words[1].startswith("--"):
+        return words
+    source = words[1]
+    if not Path(source).exists():
+        raise ValueError(f"no file or folder {source}")
+    found = recognise(source)
+    if not found:
+        raise ValueError(
+            f"the format of {source} was not recognised; name one of those that "
+            "`shapmix import --help` lists"
+        )
+    name, reason = next(iter(found.items()))
+    print(f"format: {name}, because it has {reason}")
+    for other, why in list(found.items())[1:]:
+        print(f"  (not {other}, although it has {why})")
+    return [name, *words[1:]]
 
 
 def run(args: Namespace) -> None:
@@ -38,21 +90,45 @@ def run(args: Namespace) -> None:
         write_synthetic(args.out, clips_per_class=int(args.source))
         print(f"archive: {args.out}\nnext: shapmix info {args.out}")
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    with _progress() as progress:
+        task = progress.add_task("importing", total=None, clips="", rate="")
 
-    from shapmix.data.importers import run_import
-    from shapmix.data.importers.base import ImportReport
-
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as progress:
-        task = progress.add_task("importing", total=None)
-
-        def show(report: ImportReport) -> None:
-            done = report.read + report.num_skipped
-            progress.update(task, completed=done, total=report.total)
+        def show(report: "ImportReport") -> None:
+            done = report.bytes if report.total_bytes else report.units
+            total = report.total_bytes or report.total_units
+            elapsed = progress.tasks[0].elapsed or 1e-9
+            rate = f"{report.units / elapsed:.0f} files/s, {report.bytes / elapsed / 1e6:.1f} MB/s"
+            clips = f"{report.read} clips"
+            progress.update(task, completed=done, total=total, clips=clips, rate=rate)
 
         report = run_import(
-            args.format, args.source, args.out, strict=args.strict, on_progress=show
+            args.format,
+            args.source,
+            args.out,
+            _options(args),
+            strict=args.strict,
+            workers=args.workers or os.cpu_count() or 1,
+            on_progress=show,
         )
+    if args.report is not None:
+        args.report.write_text(json.dumps(report.to_dict(), indent=1), encoding="utf-8")
     print(report)
     print(f"archive: {args.out}\nnext: shapmix info {args.out}")
+
+
+def _options(args: Namespace) -> Any:
+    options = load_importer(args.format).Options
+    return options(**{field.name: args.options[field.name] for field in fields(options)})
+
+
+def _progress() -> "Progress":
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+    columns = ("{task.description}", BarColumn(), TaskProgressColumn())
+    return Progress(
+        *columns,
+        "{task.fields[clips]}",
+        "{task.fields[rate]}",
+        TimeRemainingColumn(),
+        transient=True,
+    )

@@ -1,11 +1,13 @@
 """Show what an archive holds: classes and counts, lengths, persons, columns, protocols."""
 
+from collections.abc import Sequence
+
 from jsonargparse import ArgumentParser, Namespace
 
 HELP = "show what an archive holds"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("archive", help="an .arrow file made by `shapmix import`")
 

@@ -5,6 +5,7 @@ long tail; the clips that the cut leaves out are where validation clips come fro
 nor the test clips are trained on. The same archive, options and seed give the same split.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -12,7 +13,7 @@ from jsonargparse import ArgumentParser, Namespace
 HELP = "decide which clips train, validate and test; make a long tail"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("archive", help="an .arrow file made by `shapmix import`")
     parser.add_argument("--out", type=Path, required=True, help="the split to write, a .json file")

@@ -5,6 +5,7 @@ holds the configuration, versions, metrics, scores, saliency, logs and weights. 
 on with a run that was stopped.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from shapmix.training.config import TrainConfig
 HELP = "train a recogniser and evaluate it"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("--config", action="config", help="settings from a YAML file")
     parser.add_class_arguments(TrainConfig)

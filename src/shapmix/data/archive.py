@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +83,8 @@ class ArchiveWriter:
     Args:
         path: the file to make; one that exists is replaced when the block ends well.
         info: what all clips share.
+        columns: metadata column -> int or str; fixed by the first clip when not given.
+        may_be_empty: leave an empty file behind, instead of an error, when no clip was written.
         batch_bytes: size of a record batch, which is what stays in memory.
 
     Raises:
@@ -90,13 +92,20 @@ class ArchiveWriter:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], info: ArchiveInfo, *, batch_bytes: int = BATCH_BYTES
+        self,
+        path: str | os.PathLike[str],
+        info: ArchiveInfo,
+        *,
+        columns: Mapping[str, type] | None = None,
+        may_be_empty: bool = False,
+        batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self.path, self.info = Path(path), info
+        self._columns = None if columns is None else dict(columns)
+        self._may_be_empty = may_be_empty
         self._batch_bytes = batch_bytes
         self._header = header_json(info)
         self._names: set[str] = set()
-        self._columns: dict[str, type] | None = None  # of the metadata, fixed by the first clip
         self._pending: list[Clip] = []
         self._pending_bytes = 0
         self._stream: Any = None  # pyarrow's writer, opened with the first batch
@@ -119,9 +128,10 @@ class ArchiveWriter:
         with atomic_file(self.path) as self._file:
             yield
             self._flush()
-            if self._stream is None:
+            if self._stream is not None:
+                self._stream.close()
+            elif not self._may_be_empty:
                 raise ArchiveError(f"no clip was written to {self.path}: an archive needs one")
-            self._stream.close()
 
     def write(self, clip: Clip) -> None:
         """Append a clip (its keypoints are copied).
@@ -136,9 +146,9 @@ class ArchiveWriter:
         columns = {key: type(value) for key, value in clip.metadata.items()}
         if self._columns is None:
             self._columns = columns
-        elif columns != self._columns:
+        elif list(columns.items()) != list(self._columns.items()):
             found, expected = _described(columns), _described(self._columns)
-            detail = f"metadata columns are {found}; expected {expected}, as in the first clip"
+            detail = f"metadata columns are {found}; expected {expected}, as in all clips"
             raise ClipError("other metadata", clip.name, detail)
         self._names.add(clip.name)
         self._pending.append(clip)
@@ -151,9 +161,44 @@ class ArchiveWriter:
             return
         batch, sums = record_batch(self._pending, self._columns or {}, self._header)
         self._pending, self._pending_bytes = [], 0
+        self._write_batch(batch, sums)
+
+    def _write_batch(self, batch: Any, sums: Mapping[bytes, bytes]) -> None:
         if self._stream is None:
             self._stream = pa.ipc.new_file(self._file, batch.schema)
         self._stream.write_batch(batch, custom_metadata=sums)
+
+    def append(self, part: Archive) -> list[ClipError]:
+        """Append all clips of an archive that shares this one's description, batch by batch.
+
+        Returns:
+            one error for each clip that was left out because its name was there already.
+
+        Raises:
+            ArchiveError: the archives differ in description or columns.
+        """
+        batches = part.batches()
+        if header_json(part.info) != self._header:
+            raise ArchiveError(f"{part.path} has another description than {self.path}")
+        columns: dict[str, type] = {
+            key: str if c.dtype == object else int for key, c in part.metadata.items()
+        }
+        if list(columns.items()) != list((self._columns or columns).items()):
+            raise ArchiveError(f"{part.path} has other metadata columns than {self.path}")
+        self._flush()
+        self._columns = columns
+        if self._names.isdisjoint(part.names):
+            self._names.update(part.names)
+            for batch, sums in batches:
+                self._write_batch(batch, sums)
+            return []
+        errors = []
+        for i in range(len(part)):
+            try:
+                self.write(part.clip(i))
+            except ClipError as error:
+                errors.append(error)
+        return errors
 
 
 class Archive:
@@ -229,6 +274,12 @@ class Archive:
         shape = (int(self.num_frames[i]), int(self.num_persons[i]), *self.info.joint_shape)
         view: Keypoints = flat.reshape(shape)
         return view
+
+    def batches(self) -> Iterator[tuple[Any, Mapping[bytes, bytes]]]:
+        """The record batches of the file and their sums, as they were written."""
+        reader = pa.ipc.open_file(mapped(self.path))
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch_with_custom_metadata(number)
 
     def clip(self, i: int) -> Clip:
         """Clip `i`; its keypoints are a read-only view of the file; IndexError beyond N."""

@@ -4,33 +4,83 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from shapmix.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from shapmix.data.importers.base import ImportReport
+    from shapmix.data.importers.base import Importer, ImportReport
 
-__all__ = ["IMPORTERS", "run_import"]
+__all__ = ["IMPORTERS", "Format", "load_importer", "recognise", "run_import"]
 
+
+class Format(NamedTuple):
+    """A source format: the module that reads it, and what it is in one line."""
+
+    module: str
+    summary: str
+
+
+# In the order in which a source is tried: what is most particular comes first.
 IMPORTERS = {
-    "nw-ucla": "shapmix.data.importers.nw_ucla",
+    "ntu-raw": Format("ntu_raw", "NTU RGB+D 60/120: .skeleton files, folders or the official zips"),
+    "ctrgcn-npz": Format("ctrgcn_npz", "NTU60_CS.npz and its like, from the CTR-GCN family"),
+    "pyskl-pkl": Format("pyskl_pkl", "annotation pickles of PYSKL and MMAction2, never executed"),
+    "kinetics-json": Format("kinetics_json", "Kinetics-Skeleton 400 of ST-GCN: one JSON a video"),
+    "nw-ucla": Format("nw_ucla", "NW-UCLA: one JSON a clip"),
+    "utd-mhad": Format("utd_mhad", "UTD-MHAD: one .mat a clip"),
+    "msr-action3d": Format("msr_action3d", "MSR-Action3D: one text file a clip"),
+    "sbu": Format("sbu", "SBU Kinect Interaction: skeleton_pos.txt of each take"),
+    "openpose": Format("openpose", "OpenPose: folders of one JSON a frame"),
+    "mediapipe": Format("mediapipe", "MediaPipe pose landmarks: JSON or CSV, 33 joints"),
+    "coco": Format("coco", "COCO keypoint annotations with tracks, 17 joints"),
+    "bvh": Format("bvh", "BVH motion capture, by forward kinematics"),
+    "table": Format("table", "tidy CSV or Parquet: clip, frame, person, joint, x, y, ..."),
+    "arrays": Format("arrays", "one .npy or .npz a clip, labels from folders or a CSV"),
 }
+
+
+def load_importer(name: str) -> Importer:
+    """The importer of a format; SourceError for an unknown one."""
+    from shapmix.data.importers.base import SourceError
+
+    if name not in IMPORTERS:
+        hint = did_you_mean(name, IMPORTERS)
+        raise SourceError(f"unknown format {name!r}{hint} (known: {', '.join(IMPORTERS)})")
+    importer: Importer = import_module(f"shapmix.data.importers.{IMPORTERS[name].module}")
+    return importer
+
+
+def recognise(source: str | os.PathLike[str]) -> dict[str, str]:
+    """Formats that a source looks like, the most particular first, and why."""
+    from shapmix.data.importers.peek import Peek
+
+    peek = Peek(Path(source))
+    reasons = {name: load_importer(name).recognise(peek) for name in IMPORTERS}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def run_import(
     name: str,
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
+    options: Any = None,
     *,
     strict: bool = False,
+    workers: int = 1,
     on_progress: Callable[[ImportReport], None] | None = None,
 ) -> ImportReport:
     """Import `source`, of the format `name` (a key of `IMPORTERS`), into the archive `out`.
 
     Args:
+        options: an `Options` of the format's module; its defaults when not given.
         strict: end at the first damaged clip instead of skipping it.
-        on_progress: called with the growing report after each clip.
+        workers: processes that read; with more than one, the calling program must be importable
+            (`if __name__ == "__main__":`).
+        on_progress: called with the growing report as parts of the source are done.
 
     Returns:
         what was read, skipped and why, repaired, ignored.
@@ -39,11 +89,21 @@ def run_import(
         SourceError: for an unknown format, a source that cannot be read or has no sound clip, and
             in strict mode for a damaged clip; `out` is then as it was.
     """
-    from shapmix.data.importers import base
+    from shapmix.data.importers.base import SourceError
+    from shapmix.data.importers.engine import import_source
 
-    if name not in IMPORTERS:
-        raise base.SourceError(f"unknown format {name!r} (known: {', '.join(IMPORTERS)})")
-    importer: base.Importer = import_module(IMPORTERS[name])
-    return base.import_clips(
-        importer, Path(source), Path(out), strict=strict, on_progress=on_progress
+    importer = load_importer(name)
+    path = Path(source)
+    if not path.exists():
+        raise SourceError(f"no file or folder {path}")
+    options = importer.Options() if options is None else options
+    opened = importer.open_source(path, options)
+    recipe = {"format": name, "source": str(path.absolute()), "options": asdict(options)}
+    return import_source(
+        opened,
+        Path(out),
+        recipe=recipe,
+        strict=strict,
+        workers=workers,
+        on_progress=on_progress,
     )

@@ -1,21 +1,21 @@
-"""What every importer shares: its interface, the report, and safe reading of a zip or a folder.
+"""What every importer shares: its interface and the report of what became of a source.
 
-A new source format is one module with `describe` and `read` (the `Importer` protocol) and one line
-in `shapmix.data.importers.IMPORTERS`.
+A new source format is one module, an `Importer`, and one line in
+`shapmix.data.importers.IMPORTERS`. Nothing here or at the top of an importer imports pyarrow or
+torch, so that the help of `shapmix import` is instant.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from shapmix.data.archive import ArchiveInfo, ArchiveWriter, Clip, ClipError
+from shapmix.data.clip import ArchiveInfo, Clip, ClipError
+
+if TYPE_CHECKING:
+    from shapmix.data.importers.peek import Peek
 
 MIB = 2**20
 
@@ -24,39 +24,100 @@ class SourceError(ValueError):
     """A source as a whole cannot be imported."""
 
 
-class Importer(Protocol):
-    """A module that turns one source format into clips."""
+class Unit(NamedTuple):
+    """A piece of a source that can be read on its own: a file, a record, a range of rows.
 
-    def describe(self, source: Path) -> ArchiveInfo:
-        """What all clips of `source` share; SourceError when it is not of this format."""
+    Attributes:
+        name: what it is called in the source; unique there.
+        size: bytes of the source that it takes, as far as known; deals out work and measures
+            progress.
+    """
+
+    name: str
+    size: int = 0
+
+
+class Source(Protocol):
+    """A source that was opened and understood, before any clip is read.
+
+    It is pickled to the processes that read it, so it holds no open file: what a process needs it
+    opens when it reads.
+
+    Attributes:
+        info: what all clips share.
+        columns: metadata column -> int or str; every clip has exactly these, in this order.
+        units: in the order of the clips in the archive, whatever the order in the source. A unit
+            makes no, one or several clips.
+        ignored: files of the source that are not of this format.
+        stamp: text that changes when the source does (sizes and times of modification).
+    """
+
+    @property
+    def info(self) -> ArchiveInfo: ...
+    @property
+    def columns(self) -> Mapping[str, type[int] | type[str]]: ...
+    @property
+    def units(self) -> Sequence[Unit]: ...
+    @property
+    def ignored(self) -> int: ...
+    @property
+    def stamp(self) -> str: ...
+
+    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
+        """The clips of some consecutive units, in order, in bounded memory.
+
+        A damaged clip is handed to `report.skip` and left out; what was mended is told to
+        `report.repair`. `report.read` is kept by the caller.
+        """
         ...
 
-    def read(self, source: Path, report: ImportReport) -> Iterator[Clip]:
-        """Its clips, in the order of their names, whatever the order in the source.
 
-        A damaged clip is handed to `report.skip` and left out; what was mended goes to
-        `report.repaired`, other files are counted in `report.ignored`, and `report.total` is set
-        before the first clip. `report.read` is kept by the caller.
+class Importer(Protocol):
+    """A module that reads one source format.
+
+    Its `Options`, a frozen dataclass whose docstring explains each field under "Attributes:",
+    become flags of `shapmix import FORMAT`; every field has a default.
+    """
+
+    Options: type[Any]
+
+    def open_source(self, source: Path, options: Any) -> Source:
+        """Understand `source` (a file or a folder that exists) without reading its clips.
+
+        Raises:
+            SourceError: it is not of this format, or the options do not fit it: what was found,
+                what was expected, what to do.
+        """
+        ...
+
+    def recognise(self, peek: Peek) -> str | None:
+        """Why a source looks like this format, as "it has ..." would go on; None when it does not.
+
+        Cheap: names, and at most a few heads of files.
         """
         ...
 
 
 @dataclass
 class ImportReport:
-    """What became of the files of a source.
+    """What became of the clips of a source.
 
     Attributes:
         strict: whether the first damaged clip ends the import.
-        total: clips that the source seems to have; None while unknown.
         read: clips imported so far.
-        ignored: files that are not clips of this format.
+        units: units done so far, of `total_units`.
+        bytes: of the source done so far, of `total_bytes`.
+        ignored: files that are not of this format.
         skipped: reason -> names of the damaged clips.
         repaired: what was mended -> names of those clips.
     """
 
     strict: bool = False
-    total: int | None = None
     read: int = 0
+    units: int = 0
+    total_units: int = 0
+    bytes: int = 0
+    total_bytes: int = 0
     ignored: int = 0
     skipped: dict[str, list[str]] = field(default_factory=dict)
     repaired: dict[str, list[str]] = field(default_factory=dict)
@@ -71,124 +132,35 @@ class ImportReport:
         """Note that a clip was imported with something mended."""
         self.repaired.setdefault(what, []).append(clip)
 
+    def add(self, part: ImportReport) -> None:
+        """Take in the report of some units; the totals stay."""
+        self.read += part.read
+        self.units += part.units
+        self.bytes += part.bytes
+        for mine, theirs in ((self.skipped, part.skipped), (self.repaired, part.repaired)):
+            for reason, names in theirs.items():
+                mine.setdefault(reason, []).extend(names)
+
     @property
     def num_skipped(self) -> int:
         """Damaged clips."""
         return sum(map(len, self.skipped.values()))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
+
     def __str__(self) -> str:
         lines = [f"{self.read} clips imported"]
         for verb, notes in (("skipped", self.skipped), ("repaired", self.repaired)):
             for reason, names in sorted(notes.items()):
-                first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+                first = ", ".join(map(_printable, names[:3])) + (", ..." if len(names) > 3 else "")
                 lines.append(f"{len(names)} {verb}: {reason} ({first})")
         if self.ignored:
             lines.append(f"{self.ignored} other files ignored")
         return "\n".join(lines)
 
 
-def import_clips(
-    importer: Importer,
-    source: Path,
-    out: Path,
-    *,
-    strict: bool = False,
-    on_progress: Callable[[ImportReport], None] | None = None,
-) -> ImportReport:
-    """Write an archive of all sound clips of `source`; `on_progress` is called after each.
-
-    Raises:
-        SourceError: when the source cannot be read or holds no sound clip, and in strict mode when
-            a clip is damaged. `out` is then as it was.
-    """
-    if not source.exists():
-        raise SourceError(f"no file or folder {source}")
-    report = ImportReport(strict=strict)
-    info = importer.describe(source)
-    with ArchiveWriter(out, info) as writer:
-        for clip in importer.read(source, report):
-            try:
-                writer.write(clip)
-            except ClipError as error:
-                report.skip(error)
-            else:
-                report.read += 1
-            if on_progress is not None:
-                on_progress(report)
-        if not report.read:
-            raise SourceError(f"no clip could be imported from {source}:\n{report}")
-    return report
-
-
-class SourceFiles:
-    """The files of a zip or of a folder, read by name, nothing extracted; a context manager.
-
-    Args:
-        source: a .zip file or a folder (searched at any depth).
-        max_bytes: size beyond which a file is refused, declared and actual.
-
-    Attributes:
-        names: of all files, sorted, with "/" between folders.
-
-    Raises:
-        SourceError: when `source` is neither.
-    """
-
-    def __init__(self, source: Path, *, max_bytes: int = 64 * MIB) -> None:
-        self.source, self.max_bytes = source, max_bytes
-        self._zip: zipfile.ZipFile | None = None
-        if source.is_dir():
-            found = (Path(folder, name) for folder, _, names in os.walk(source) for name in names)
-            self.names = sorted(path.relative_to(source).as_posix() for path in found)
-            return
-        try:
-            self._zip = zipfile.ZipFile(source)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise SourceError(f"{source} is neither a folder nor a zip file ({error})") from error
-        self.names = sorted({m.filename for m in self._zip.infolist() if not m.is_dir()})
-
-    def __enter__(self) -> SourceFiles:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._zip is not None:
-            self._zip.close()
-
-    def matching(self, pattern: str) -> dict[str, re.Match[str]]:
-        """Name -> match, of the files whose last path component matches `pattern` in full, ordered
-        by that component."""
-        matches = {
-            name: match
-            for name in self.names
-            if (match := re.fullmatch(pattern, PurePosixPath(name).name, re.ASCII))
-        }
-        return dict(sorted(matches.items(), key=lambda item: (item[1].string, item[0])))
-
-    def read(self, name: str) -> bytes:
-        """Contents of a file; ClipError when it is damaged, encrypted or too large."""
-        clip = PurePosixPath(name).stem
-        try:
-            if self._zip is None:
-                content = self._read_file(self.source / name, clip)
-            else:
-                content = self._read_member(self._zip, name, clip)
-        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            raise ClipError("unreadable file", clip, f"{name}: {error}") from error
-        self._check_size(len(content), clip)
-        return content
-
-    def _read_file(self, path: Path, clip: str) -> bytes:
-        if not path.is_file():  # a pipe or a device would block
-            raise ClipError("unreadable file", clip, f"{path} is not a regular file")
-        with path.open("rb") as file:
-            return file.read(self.max_bytes + 1)
-
-    def _read_member(self, archive: zipfile.ZipFile, name: str, clip: str) -> bytes:
-        self._check_size(archive.getinfo(name).file_size, clip)
-        with archive.open(name) as file:
-            return file.read(self.max_bytes + 1)
-
-    def _check_size(self, size: int, clip: str) -> None:
-        if size > self.max_bytes:
-            detail = f"{size} bytes or more, expected at most {self.max_bytes}"
-            raise ClipError("too large", clip, detail)
+def _printable(name: str) -> str:
+    """A name from a source, without characters that would move a terminal's cursor."""
+    return name if name.isprintable() else repr(name)

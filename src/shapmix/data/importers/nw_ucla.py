@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from shapmix.data.archive import ArchiveInfo, Clip, ClipError
-from shapmix.data.clip import Keypoints
-from shapmix.data.importers.base import MIB, ImportReport, SourceError, SourceFiles
+from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
+from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
+from shapmix.data.importers.files import SourceFiles
+from shapmix.data.importers.peek import Peek
 from shapmix.layouts import get_layout
 
 ACTIONS = {
@@ -38,9 +41,36 @@ MAX_BYTES = 16 * MIB  # the largest published file has 124 KiB
 _LABELS = {action: label for label, action in enumerate(ACTIONS)}
 
 
-def describe(source: Path) -> ArchiveInfo:
-    """The same for every source."""
-    return ArchiveInfo(
+@dataclass(frozen=True)
+class Options:
+    """NW-UCLA has no options of its own."""
+
+
+def recognise(peek: Peek) -> str | None:
+    """See `Importer.recognise`."""
+    named = [name for name in peek.base_names() if re.fullmatch(FILE_NAME, name)]
+    return f"files named as NW-UCLA's are, such as {named[0]}" if named else None
+
+
+def open_source(source: Path, options: Options) -> NwUcla:
+    """See `Importer.open_source`."""
+    files = SourceFiles(source, max_bytes=MAX_BYTES)
+    matches = files.matching(FILE_NAME)
+    if not matches:
+        raise SourceError(
+            f"{source} has no NW-UCLA clips: expected files such as a01_s01_e00_v01.json"
+        )
+    return NwUcla(files, [files.unit(name) for name in matches])
+
+
+@dataclass(frozen=True)
+class NwUcla:
+    """The JSON files of a zip or folder."""
+
+    files: SourceFiles
+    units: list[Unit]
+
+    info = ArchiveInfo(
         layout=get_layout("kinect20"),
         class_names=tuple(ACTIONS.values()),
         channels="xyz",
@@ -48,24 +78,27 @@ def describe(source: Path) -> ArchiveInfo:
         source="Northwestern-UCLA Multiview Action 3D (Wang et al., CVPR 2014)",
         splits={"xview": ("view != 3", "view == 3")},
     )
+    columns = MappingProxyType({"action": int, "subject": int, "replication": int, "view": int})
 
+    @property
+    def ignored(self) -> int:
+        """Files that are not clips."""
+        return len(self.files.sizes) - len(self.units)
 
-def read(source: Path, report: ImportReport) -> Iterator[Clip]:
-    """See `Importer.read`; metadata: action, subject, replication, view."""
-    with SourceFiles(source, max_bytes=MAX_BYTES) as files:
-        matches = files.matching(FILE_NAME)
-        report.total, report.ignored = len(matches), len(files.names) - len(matches)
-        if not matches:
-            raise SourceError(
-                f"{source} has no NW-UCLA clips: expected files such as a01_s01_e00_v01.json"
-            )
-        for path, match in matches.items():
+    @property
+    def stamp(self) -> str:
+        """Changes with the files."""
+        return self.files.stamp
+
+    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
+        """See `Source.read`."""
+        for unit in units:
+            match = re.fullmatch(FILE_NAME, PurePosixPath(unit.name).name)
+            assert match is not None
             try:
-                clip = _clip(match, files.read(path))
+                yield _clip(match, self.files.read(unit.name))
             except ClipError as error:
                 report.skip(error)
-                continue
-            yield clip
 
 
 def _clip(match: re.Match[str], content: bytes) -> Clip:

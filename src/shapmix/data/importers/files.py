@@ -1,0 +1,127 @@
+"""Safe reading of the files of a zip or of a folder, which may come from strangers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from shapmix.data.clip import ClipError
+from shapmix.data.importers.base import MIB, SourceError, Unit
+from shapmix.data.importers.peek import UNREADABLE
+
+
+@dataclass
+class SourceFiles:
+    """The files of a zip or of a folder, read by name, nothing extracted.
+
+    Names are only ever looked up, never used to write: a member called "../x" is read like any
+    other. Of a folder, only regular files that lie inside it are read: no link that leads out of
+    it, no pipe, no device. Picklable: each process opens the zip itself.
+
+    Args:
+        source: a .zip file or a folder (searched at any depth).
+        max_bytes: size beyond which a file is refused, declared and actual.
+
+    Attributes:
+        sizes: name -> bytes as declared; sorted by name, "/" between folders.
+        stamp: changes when any file's name, size or time of modification does.
+
+    Raises:
+        SourceError: `source` is neither.
+    """
+
+    source: Path
+    max_bytes: int = 64 * MIB
+    sizes: dict[str, int] = field(init=False)
+    stamp: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._zip: zipfile.ZipFile | None = None
+        self._is_folder = self.source.is_dir()
+        entries = _folder(self.source) if self._is_folder else _members(self.source)
+        self.sizes = {name: size for name, size, _ in entries}
+        self.stamp = hashlib.sha256(repr(entries).encode("utf-8", "replace")).hexdigest()
+        if not self._is_folder:
+            self.stamp += f":{self.source.stat().st_mtime_ns}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_zip": None}
+
+    @property
+    def names(self) -> list[str]:
+        """Of all files, sorted."""
+        return list(self.sizes)
+
+    def matching(self, pattern: str) -> dict[str, re.Match[str]]:
+        """Name -> match, of the files whose last path component matches `pattern` in full, ordered
+        by that component."""
+        expression = re.compile(pattern, re.ASCII)
+        matches = {
+            name: match
+            for name in self.sizes
+            if (match := expression.fullmatch(PurePosixPath(name).name))
+        }
+        return dict(sorted(matches.items(), key=lambda item: (item[1].string, item[0])))
+
+    def unit(self, name: str) -> Unit:
+        """A file as a unit of work."""
+        return Unit(name, self.sizes[name])
+
+    def read(self, name: str) -> bytes:
+        """Contents of a file; ClipError when it is damaged, encrypted or too large."""
+        clip = PurePosixPath(name).stem or name
+        try:
+            with self._open(name, clip) as file:
+                content = file.read(self.max_bytes + 1)
+        except ClipError:
+            raise
+        except UNREADABLE as error:
+            raise ClipError("unreadable file", clip, f"{name}: {error}") from error
+        self._check_size(len(content), clip)
+        return content
+
+    def _open(self, name: str, clip: str) -> IO[bytes]:
+        self._check_size(self.sizes[name], clip)
+        if not self._is_folder:
+            if self._zip is None:
+                self._zip = zipfile.ZipFile(self.source)
+            return self._zip.open(name)
+        path = self.source / name
+        if not path.is_file():  # a pipe or a device would block
+            raise ClipError("unreadable file", clip, f"{path} is not a regular file")
+        if path.is_symlink() and not path.resolve().is_relative_to(self.source.resolve()):
+            detail = f"{path} leads out of the folder, to {path.resolve()}; copy the file instead"
+            raise ClipError("link out of the folder", clip, detail)
+        return path.open("rb")
+
+    def _check_size(self, size: int, clip: str) -> None:
+        if size > self.max_bytes:
+            detail = f"{size} bytes or more, expected at most {self.max_bytes}"
+            raise ClipError("too large", clip, detail)
+
+
+def _folder(source: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of modification of each file; links to folders are not followed."""
+    entries = []
+    for folder, _, names in os.walk(source):
+        for name in names:
+            path = Path(folder, name)
+            status = path.lstat() if path.is_symlink() else path.stat()
+            relative = path.relative_to(source).as_posix()
+            entries.append((relative, status.st_size, status.st_mtime_ns))
+    return sorted(entries)
+
+
+def _members(source: Path) -> list[tuple[str, int, int]]:
+    """Name, size and CRC-32 of each member; of several with one name the last, as zip has it."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = {m.filename: m for m in archive.infolist() if not m.is_dir()}
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
+        raise SourceError(f"{source} is neither a folder nor a zip file ({error})") from error
+    return sorted((name, m.file_size, m.CRC) for name, m in members.items())

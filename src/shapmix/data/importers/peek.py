@@ -1,0 +1,81 @@
+"""A cheap look at a source, from which importers recognise their format."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from os import walk
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+MOST_NAMES = 20_000
+HEAD_BYTES = 65_536
+# What a damaged or strange file raises when it is read.
+UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class Peek:
+    """Names of the files of a folder or zip, or of the one file, and the beginnings of files.
+
+    Attributes:
+        source: the folder or file.
+    """
+
+    source: Path
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the source is a folder."""
+        return self.source.is_dir()
+
+    @cached_property
+    def is_zip(self) -> bool:
+        """Whether the source is a zip file (an .npz is one too)."""
+        return self.source.is_file() and zipfile.is_zipfile(self.source)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of the files, with "/" between folders; the first ones, where there are very many."""
+        if self.is_folder:
+            paths = (Path(top, name) for top, _, names in walk(self.source) for name in names)
+            first = islice(paths, MOST_NAMES)
+            return tuple(sorted(path.relative_to(self.source).as_posix() for path in first))
+        if self.is_zip:
+            try:
+                with zipfile.ZipFile(self.source) as archive:
+                    return tuple(sorted(archive.namelist()[:MOST_NAMES]))
+            except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+                return ()
+        return (self.source.name,)
+
+    def ending(self, *suffixes: str) -> list[str]:
+        """Names that end in one of the suffixes, whatever their case."""
+        return [name for name in self.names if name.lower().endswith(suffixes)]
+
+    def base_names(self) -> list[str]:
+        """Last components of the names."""
+        return [PurePosixPath(name).name for name in self.names]
+
+    def head(self, name: str | None = None) -> bytes:
+        """The first 64 KiB of a file (of the source itself without a name); empty if unreadable."""
+        try:
+            with self._open(name) as file:
+                return file.read(HEAD_BYTES)
+        except UNREADABLE:
+            return b""
+
+    def _open(self, name: str | None) -> IO[bytes]:
+        if name is None or not (self.is_folder or self.is_zip):
+            path = self.source
+        elif self.is_folder:
+            path = self.source / name
+        else:
+            with zipfile.ZipFile(self.source) as archive:
+                return archive.open(name)
+        if not path.is_file():  # a pipe would block
+            raise FileNotFoundError(path)
+        return path.open("rb")
