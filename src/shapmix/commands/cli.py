@@ -21,6 +21,7 @@ from shapmix.suggest import did_you_mean
 COMMANDS = {
     "import": "shapmix.commands.import_",
     "info": "shapmix.commands.info",
+    "check": "shapmix.commands.check",
     "split": "shapmix.commands.split",
     "train": "shapmix.commands.train",
     "evaluate": "shapmix.commands.evaluate",

@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     else:
         module = load_importer(chosen)
         parser.description = module.__doc__
-        parser.add_class_arguments(module.Options, "options")
+        parser.add_class_arguments(module.Options)
     parser.add_argument(
         "format", choices=[*IMPORTERS, SYNTHETIC], metavar="FORMAT", help="format of the source"
     )
@@ -118,7 +118,7 @@ def run(args: Namespace) -> None:
 
 def _options(args: Namespace) -> Any:
     options = load_importer(args.format).Options
-    return options(**{field.name: args.options[field.name] for field in fields(options)})
+    return options(**{field.name: args[field.name] for field in fields(options)})
 
 
 def _progress() -> "Progress":
