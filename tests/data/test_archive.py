@@ -223,7 +223,7 @@ BAD_CLIPS: dict[str, tuple[Clip, str]] = {
     "bool": (make_clip("x", view=True), "metadata view is True"),
     "big": (make_clip("x", view=2**63), "64-bit"),
     "repeated": (make_clip("first", view=1), "an earlier clip has the same name"),
-    "column missing": (make_clip("x"), "columns are none; expected view: int, as in the first"),
+    "column missing": (make_clip("x"), "columns are none; expected view: int, as in all clips"),
     "column added": (make_clip("x", view=1, subject=2), "view: int, subject: int; expected view"),
     "column type": (make_clip("x", view="1"), "view: str; expected view: int"),
 }

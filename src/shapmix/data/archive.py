@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,7 @@ __all__ = [
 
 BATCH_BYTES = 16 * 2**20  # keypoints of one record batch, unless one clip alone has more
 BATCH_ROWS = 65_536
+RELEASE_BYTES = 16 * 2**20  # keypoints read before the pages of the mapping are given back
 
 
 @contextmanager
@@ -83,7 +85,7 @@ class ArchiveWriter:
     Args:
         path: the file to make; one that exists is replaced when the block ends well.
         info: what all clips share.
-        columns: metadata column -> int or str; fixed by the first clip when not given.
+        columns: metadata column -> int or str; as the first clip has them when not given.
         may_be_empty: leave an empty file behind, instead of an error, when no clip was written.
         batch_bytes: size of a record batch, which is what stays in memory.
 
@@ -146,7 +148,7 @@ class ArchiveWriter:
         columns = {key: type(value) for key, value in clip.metadata.items()}
         if self._columns is None:
             self._columns = columns
-        elif list(columns.items()) != list(self._columns.items()):
+        elif columns != self._columns:
             found, expected = _described(columns), _described(self._columns)
             detail = f"metadata columns are {found}; expected {expected}, as in all clips"
             raise ClipError("other metadata", clip.name, detail)
@@ -231,7 +233,9 @@ class Archive:
             raise ArchiveError(f"{self.path} cannot be read ({error}); {REMAKE}") from error
 
     def _open(self) -> None:
-        file = mapped(self.path)
+        self._pages = mapped(self.path)
+        self._read_bytes = 0
+        file = pa.py_buffer(self._pages)
         reader = pa.ipc.open_file(file)
         header, self.info = read_header(reader.schema)
         batches, self._sums = zip(*checked_batches(reader, header, self.info, file), strict=True)
@@ -273,11 +277,23 @@ class Archive:
         flat = self._values[self._batch[i]][self._start[i] : self._stop[i]]
         shape = (int(self.num_frames[i]), int(self.num_persons[i]), *self.info.joint_shape)
         view: Keypoints = flat.reshape(shape)
+        self._note_read(view.nbytes)
         return view
+
+    def _note_read(self, nbytes: int) -> None:
+        """Keep the resident part of the mapping small, however much is read.
+
+        Every so many bytes the pages are given back to the system; views stay valid, for what they
+        show is mapped again when touched (mostly from the system's cache of the file).
+        """
+        self._read_bytes += nbytes
+        if self._read_bytes > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+            self._read_bytes = 0
+            self._pages.madvise(mmap.MADV_DONTNEED)
 
     def batches(self) -> Iterator[tuple[Any, Mapping[bytes, bytes]]]:
         """The record batches of the file and their sums, as they were written."""
-        reader = pa.ipc.open_file(mapped(self.path))
+        reader = pa.ipc.open_file(pa.py_buffer(mapped(self.path)))
         for number in range(reader.num_record_batches):
             yield reader.get_batch_with_custom_metadata(number)
 
@@ -313,6 +329,7 @@ class Archive:
                     f"{self.path}: keypoints of record batch {number} (from clip {first!r}) are "
                     f"damaged; {REMAKE}"
                 )
+            self._note_read(values.nbytes)
 
 
 def _described(columns: dict[str, type]) -> str:

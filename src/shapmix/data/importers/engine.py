@@ -52,8 +52,10 @@ def import_source(
         on_progress: called with the growing report.
 
     Raises:
-        SourceError: no clip is sound, in strict mode one is not, or another import to `out` runs.
-            `out` is then as it was.
+        SourceError: no clip is sound, or in strict mode one is not.
+        BlockingIOError: another import to `out` is running.
+        ChildProcessError: a worker process was killed; the parts that are done stay.
+            Whatever is raised, `out` is as it was.
     """
     parts = list(_deal_out(source.units))
     if not parts:
@@ -70,7 +72,10 @@ def import_source(
             _read_parts(source, jobs, report, workers, on_progress)
             _join(source, jobs, out, report)
     except Timeout:
-        raise SourceError(f"another import to {out} is running; wait for it or stop it") from None
+        raise BlockingIOError(f"another import to {out} is running; wait for it or stop it") from None
+    except SourceError:  # going on would end the same way
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     return report
 
@@ -213,7 +218,7 @@ def _in_processes(source: Source, parts: list[Part], workers: int) -> Iterator[I
             for future in finished:
                 yield future.result()
     except BrokenProcessPool:
-        raise SourceError(
+        raise ChildProcessError(
             "a worker process was ended from outside, perhaps for lack of memory; run the same "
             "import again to go on, with fewer --workers"
         ) from None
@@ -231,7 +236,7 @@ def _join(source: Source, parts: list[Part], out: Path, report: ImportReport) ->
         for part in parts:
             done = part.done()
             if done is None:
-                raise SourceError(f"{part.archive} was changed meanwhile; run the import again")
+                raise OSError(f"{part.archive} was changed meanwhile; run the import again")
             report.add(done)
             if done.read:
                 for error in writer.append(Archive(part.archive)):
