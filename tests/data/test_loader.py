@@ -1,5 +1,6 @@
 """Ragged batches: the right clips in the right order, however many workers and processes."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -184,6 +185,29 @@ def test_batches_move_and_data_sets_pickle(archive: Archive) -> None:
     assert equal(batch, again)
     assert equal(batch, batch.to("cpu"))
     assert batch.to("meta").frames.device.type == "meta"
+
+
+def test_clips_are_read_as_they_are_mapped(archive: Archive) -> None:
+    for i in range(len(archive)):
+        clip = archive.read(i)
+        np.testing.assert_array_equal(clip, archive.keypoints(i))
+        assert clip.flags.writeable
+        assert not np.shares_memory(clip, archive.keypoints(i))
+    with pytest.raises(IndexError):
+        archive.read(len(archive))
+    dataset = ClipDataset(archive)
+    samples = [dataset[i] for i in range(len(dataset))]
+    assert equal(dataset.collate(samples), collate(samples, dataset.num_persons))
+
+
+@pytest.mark.skipif(not hasattr(os, "preadv"), reason="clips are copied from the mapping")
+def test_a_file_cut_short_while_open_is_an_error(archive: Archive, tmp_path: Path) -> None:
+    path = tmp_path / "cut.arrow"
+    path.write_bytes(Path(archive.path).read_bytes())
+    opened = Archive(path)
+    os.truncate(path, path.stat().st_size // 4)
+    with pytest.raises(ArchiveError, match=r"cut\.arrow was cut short while it was open"):
+        opened.read(22)
 
 
 def test_an_archive_on_disk_is_not_changed(archive: Archive) -> None:

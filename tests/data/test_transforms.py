@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from shapmix.data.geometry import bone, rotation_matrices
 from shapmix.data.loader import RaggedBatch, Sample, collate
 from shapmix.data.resample import (
     central_crop,
@@ -19,7 +20,7 @@ from shapmix.data.resample import (
     sample_frames,
     segment_positions,
 )
-from shapmix.data.transforms import Draws, Transform, bone, rotation_matrices
+from shapmix.data.transforms import Draws, Transform
 from shapmix.layouts import get_layout
 
 NTU = get_layout("ntu25")
@@ -331,6 +332,16 @@ def test_scores_are_not_moved() -> None:
     assert transform(batch, generator())[:, :2].abs().max() == pytest.approx(2.0, abs=1e-5)
 
 
+def test_an_offset_moves_what_is_there() -> None:
+    x = clip(np.random.default_rng(5), 16, 2, 18, "xyc")
+    options: dict[str, Any] = {"channels": "xyc", "num_frames": 16, "center": "none"}
+    plain = Transform("openpose18", **options, test_ratio=1.0)(batch_of([x], 2))
+    moved = Transform("openpose18", **options, test_ratio=1.0, offset=-0.5)(batch_of([x], 2))
+    seen = plain[:, 2:] > 0
+    torch.testing.assert_close(moved[:, :2], (plain[:, :2] - 0.5).where(seen, 0.0))
+    assert torch.equal(moved[:, 2], plain[:, 2])
+
+
 def test_only_the_generator_decides_and_the_global_one_is_untouched() -> None:
     rng = np.random.default_rng(4)
     batch = batch_of([clip(rng, 90, 1) for _ in range(3)], 1)
@@ -358,6 +369,7 @@ def test_only_the_generator_decides_and_the_global_one_is_untouched() -> None:
         ({"scale_range": (0.0, 1.0)}, "scale_range"),
         ({"rotation": -0.1}, "rotation is -0.1"),
         ({"mirror": 1.5}, "mirror 1.5"),
+        ({"offset": -0.5}, "offset is -0.5, but center is 'first_frame'"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:

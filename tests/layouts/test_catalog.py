@@ -25,6 +25,9 @@ from shapmix.layouts import CATALOG, Layout, get_layout
         ("sbu15", 15, "neck"),
         ("coco17", 17, "nose"),
         ("openpose18", 18, "neck"),
+        ("openpose25", 25, "neck"),
+        ("mediapipe33", 33, "nose"),
+        ("h36m17", 17, "hip_center"),
     ],
 )
 def test_counts_center_and_parts(name: str, joints: int, center: str) -> None:
@@ -39,7 +42,8 @@ def test_counts_center_and_parts(name: str, joints: int, center: str) -> None:
 
 def test_catalog_is_complete() -> None:
     assert set(CATALOG) == {
-        *("ntu25", "kinect20", "utd20", "msr20", "sbu15", "coco17", "openpose18")
+        *("ntu25", "kinect20", "utd20", "msr20", "sbu15", "coco17", "openpose18"),
+        *("openpose25", "mediapipe33", "h36m17"),
     }
 
 
@@ -82,6 +86,15 @@ def test_yaml_form_of_every_entry(name: str) -> None:
             "1-2 2-3 4-3 5-3 6-5 7-6 8-7 9-3 10-9 11-10 12-11 13-1 14-13 15-14 16-15 17-1 18-17 "
             "19-18 20-19",
         ),
+        (  # the limbs that OpenPose draws, each away from the neck; from 0 there
+            "openpose25",
+            "1-2 3-2 4-3 5-4 6-2 7-6 8-7 9-2 10-9 11-10 12-11 13-9 14-13 15-14 16-1 17-1 18-16 "
+            "19-17 20-15 21-20 22-15 23-12 24-23 25-12",
+        ),
+        (  # parents 0 1 2 0 4 5 0 7 8 9 8 11 12 8 14 15 of joints 1..16, from 0
+            "h36m17",
+            "2-1 3-2 4-3 5-1 6-5 7-6 8-1 9-8 10-9 11-10 12-9 13-12 14-13 15-9 16-15 17-16",
+        ),
     ],
 )
 def test_bones_as_published(name: str, bones: str) -> None:
@@ -115,6 +128,28 @@ def test_orders_of_the_pose_estimators() -> None:
     openpose += [f"{side}_{joint}" for side in ("right", "left") for joint in limbs[3:]]
     openpose += [f"{side}_{joint}" for joint in ("eye", "ear") for side in ("right", "left")]
     assert CATALOG["openpose18"].joints == ("nose", "neck", *openpose)
+    body25 = [*openpose[:6], "mid_hip", *openpose[6:]]
+    feet = ("big_toe", "small_toe", "heel")
+    body25 += [f"{side}_{joint}" for side in ("left", "right") for joint in feet]
+    assert CATALOG["openpose25"].joints == ("nose", "neck", *body25)
+
+    # MediaPipe: the eyes outwards, first the left one, then pairs from the ears down
+    eye = ("eye_inner", "eye", "eye_outer")
+    mediapipe = [f"{side}_{joint}" for side in ("left", "right") for joint in eye]
+    pairs = ("ear", "mouth", *limbs[:3], "pinky", "index", "thumb", *limbs[3:])
+    pairs += ("heel", "foot_index")
+    mediapipe += [f"{side}_{joint}" for joint in pairs for side in ("left", "right")]
+    assert CATALOG["mediapipe33"].joints == ("nose", *mediapipe)
+    positions = {"nose": 0, "left_ear": 7, "right_mouth": 10, "left_shoulder": 11, "left_hip": 23}
+    for joint, position in positions.items():
+        assert CATALOG["mediapipe33"].joints[position] == joint
+
+
+def test_order_of_human36m() -> None:
+    joints = CATALOG["h36m17"].joints
+    assert joints[7:11] == ("spine", "thorax", "neck", "head")
+    assert [joint.split("_")[0] for joint in joints[1:7]] == ["right"] * 3 + ["left"] * 3
+    assert [joint.split("_")[0] for joint in joints[11:]] == ["left"] * 3 + ["right"] * 3
 
 
 def test_utd_order_is_that_of_its_own_list(real_data: Path) -> None:

@@ -1,17 +1,141 @@
-"""Fail on what would make training silently useless."""
+"""Fail on what would make training silently useless.
 
-from collections.abc import Sequence
+Exit status 1 when anything is found that would (labels off by one, copies of training clips in the
+test part, joints in another order than the layout says, empty coordinates, ...), with the clips,
+the reason and the remedy; 0 when there are warnings and notes only. Without --split the archive's
+own first protocol is checked, as training would use it.
+"""
 
-from jsonargparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from shapmix.data.archive import Archive
+    from shapmix.data.health import Finding
+    from shapmix.data.splits import Split
+    from shapmix.training.config import TrainConfig
 
 HELP = "fail on what would make training silently useless"
+STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+SHOW_PROGRESS_FROM = 2000  # clips
 
 
 def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("archive", help="an .arrow file made by `shapmix import`")
+    parser.add_argument("--split", type=Path | None, help="a .json file made by `shapmix split`")
+    parser.add_argument(
+        "--config",
+        type=Path | None,
+        help="a YAML file for `shapmix train`, to check against the clips; its split is taken "
+        "when none is given",
+    )
 
 
 def run(args: Namespace) -> None:
-    """Check the archive."""
-    raise NotImplementedError
+    """Print all findings; ValueError when there is an error among them."""
+    from rich.console import Console
+
+    from shapmix.data.archive import Archive
+    from shapmix.data.health import Plan, examine
+
+    archive = Archive(args.archive)
+    archive.verify()
+    config = None if args.config is None else _read_config(args.config, archive)
+    plan = None
+    if config is not None:
+        plan = Plan(config.num_frames, config.num_persons, config.batch_size, config.drop_last)
+    chosen = args.split if args.split is not None or config is None else config.split
+    split, findings = _read_split(archive, chosen)
+    with progress(len(archive)) as on_progress:
+        _, found = examine(archive, split, plan=plan, on_progress=on_progress)
+    findings += found
+    print_findings(findings, Console())
+    errors = sum(finding.severity == "error" for finding in findings)
+    if errors:
+        what = "1 error" if errors == 1 else f"{errors} errors"
+        raise ValueError(f"{what} found: see why, and what to do, above")
+
+
+def print_findings(findings: "Sequence[Finding]", console: "Console") -> None:
+    """Each finding with its clips, why it matters and what to do."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not findings:
+        console.print("nothing suspicious was found")
+    for finding in findings:
+        style = STYLES[finding.severity]
+        title = printable(finding.title)
+        console.print(Text.assemble((finding.severity, style), ": ", (title, "bold")))
+        lines = (
+            ("clips", finding.first_clips()),
+            ("why", finding.why),
+            ("do", finding.remedy),
+        )
+        for name, text in lines:
+            if text:
+                console.print(Padding(Text(printable(f"{name}: {text}")), (0, 0, 0, 2)))
+
+
+def printable(text: str) -> str:
+    """Text from an archive, without characters that would move a terminal's cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+@contextmanager
+def progress(clips: int) -> "Iterator[Callable[[int], None] | None]":
+    """A progress bar for a pass over many clips; none for few."""
+    if clips < SHOW_PROGRESS_FROM:
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("reading clips", total=clips)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _read_split(archive: "Archive", path: Path | None) -> "tuple[Split | None, list[Finding]]":
+    """The split of a file, or the archive's own protocol; and what is wrong with it."""
+    from shapmix.data.health import Finding
+    from shapmix.data.splits import Split, SplitError, make_split
+
+    if path is None and not archive.info.splits:
+        return None, []
+    try:
+        return Split.load(path, archive) if path else make_split(archive), []
+    except SplitError as error:
+        why = "results of a split that is not sound say nothing; training refuses it"
+        remedy = "make it again with `shapmix split`"
+        return None, [Finding("error", str(error), why, remedy)]
+
+
+def _read_config(path: Path, archive: "Archive") -> "TrainConfig":
+    """The settings that `shapmix train ARCHIVE --config PATH` would have."""
+    from dataclasses import fields
+
+    from shapmix.commands import train
+    from shapmix.commands.cli import Parser
+    from shapmix.training.config import TrainConfig
+
+    parser = Parser()
+    train.add_arguments(parser, ())
+    try:
+        settings = parser.parse_args(["--archive", str(archive.path), "--config", str(path)])
+    except ArgumentError as error:
+        hint = parser.suggestion(str(error)).replace("-", "_")  # a key, not a flag
+        raise ValueError(f"{path}: {error}{hint}") from error
+    config = TrainConfig(**{field.name: settings[field.name] for field in fields(TrainConfig)})
+    if config.archive.absolute() != archive.path:
+        raise ValueError(
+            f"{path} trains on {config.archive}, not on {archive.path}; give that archive, or "
+            "correct the configuration"
+        )
+    return config

@@ -30,7 +30,7 @@ HELP = "read a data set into an archive"
 
 def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command; of the format that `words` name, its options too."""
-    chosen = next((word for word in words[1:2] if word in IMPORTERS), None)
+    chosen = next((word for word in words[1:] if word in IMPORTERS), None)
     listed = "\n".join(f"  {name:15} {form.summary}" for name, form in IMPORTERS.items())
     if chosen is None:
         parser.description = f"{__doc__}\nformats:\n{listed}\n  {SYNTHETIC:15} the embedded actions"
@@ -60,9 +60,10 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 
 def prepare(words: list[str]) -> list[str]:
     """`auto` becomes the format that the source has."""
-    if words[:1] != ["auto"] or len(words) < 2 or words[1].startswith("--"):
+    at = words.index("auto") if "auto" in words else len(words)
+    if at + 1 >= len(words) or any(word in IMPORTERS for word in words[:at]):
         return words
-    source = words[1]
+    source = words[at + 1]
     if not Path(source).exists():
         raise ValueError(f"no file or folder {source}")
     found = recognise(source)
@@ -75,7 +76,7 @@ def prepare(words: list[str]) -> list[str]:
     print(f"format: {name}, because it has {reason}")
     for other, why in list(found.items())[1:]:
         print(f"  (not {other}, although it has {why})")
-    return [name, *words[1:]]
+    return [*words[:at], name, *words[at + 1 :]]
 
 
 def run(args: Namespace) -> None:

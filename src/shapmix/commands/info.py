@@ -1,39 +1,93 @@
-"""Show what an archive holds: classes and counts, lengths, persons, columns, protocols."""
+"""Show what an archive holds, and what is suspicious about it.
 
-from collections.abc import Sequence
+Classes and counts, lengths, persons, missing joints, units, columns, protocols; then clips that are
+damaged, constant or jump, copies of one another, and, with --split, what its parts share. --html
+writes it all as one page with pictures. `shapmix check` runs the same checks and fails on errors.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-HELP = "show what an archive holds"
+if TYPE_CHECKING:
+    from shapmix.data.archive import Archive
+    from shapmix.data.health import Finding, Survey
+    from shapmix.data.splits import Split
+    from shapmix.data.survey import Floats
+    from shapmix.reporting import Table
+
+HELP = "show what an archive holds, and what is suspicious"
+PICTURED_CLIPS, CLIPS_OF_A_FINDING = 6, 2  # on the page
+PICTURED_FRAMES = 7  # of a clip in which a joint jumps
 
 
 def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("archive", help="an .arrow file made by `shapmix import`")
+    parser.add_argument(
+        "--split", type=Path | None, help="also look at this split, made by `shapmix split`"
+    )
+    parser.add_argument("--html", type=Path | None, help="write a page with pictures, too")
 
 
 def run(args: Namespace) -> None:
-    """Print the facts of the archive and a table of its classes."""
-    import numpy as np
+    """Print facts, classes and findings; write the page if asked to."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
+    from shapmix.commands.check import print_findings, printable, progress
     from shapmix.data.archive import Archive
-    from shapmix.data.longtail import class_counts, imbalance_factor
+    from shapmix.data.health import examine
+    from shapmix.data.splits import Split
 
     archive = Archive(args.archive)
     archive.verify()
-    info, frames, persons = archive.info, archive.num_frames, archive.num_persons
-    counts = class_counts(archive.labels, len(info.class_names))
+    split = None if args.split is None else Split.load(args.split, archive)
+    with progress(len(archive)) as on_progress:
+        survey, findings = examine(archive, split, on_progress=on_progress)
+    facts = {k: printable(v) or "none" for k, v in _facts(archive, split, survey).items()}
+    classes = _classes(archive, split)
     console = Console()
-    facts = {
+    for name, fact in facts.items():
+        console.print(Text.assemble((f"{name:>10}", "bold"), f"  {fact}"))
+    console.print(classes)
+    print_findings(findings, console)
+    if args.html is not None:
+        page = _write_page(args.html, archive, split, survey, facts, classes, findings)
+        console.print(f"page to open: {page.resolve()}", soft_wrap=True, markup=False)
+
+
+def _facts(archive: "Archive", split: "Split | None", survey: "Survey") -> dict[str, str]:
+    """What is known of all clips, a line each."""
+    import numpy as np
+
+    from shapmix.counts import shot_bins
+    from shapmix.data.class_checks import gini_coefficient
+    from shapmix.data.longtail import class_counts, imbalance_factor
+
+    info, frames, persons = archive.info, archive.num_frames, archive.num_persons
+    counts = class_counts(archive.labels, info.num_classes)
+    counted = counts if split is None else split.class_counts
+    bins = ", ".join(f"{len(classes)} {shot}" for shot, classes in shot_bins(counted).items())
+    quartiles = ", ".join(f"{q:.0f}" for q in np.percentile(frames, [25, 50, 75]))
+    joints = max(int(survey.bodies.sum()) * info.layout.num_joints, 1)
+    absent = 1 - survey.bodies.sum() / (frames * persons).sum()
+    numbers = zip(*np.unique(persons, return_counts=True), strict=True)
+    return {
         "source": f"{info.source}, version {info.version}" if info.version else info.source,
-        "clips": f"{len(archive)} of {len(info.class_names)} classes, "
-        f"imbalance {imbalance_factor(counts):.3g}",
+        "clips": f"{len(archive)} of {info.num_classes} classes, "
+        f"imbalance {imbalance_factor(counts):.3g}, Gini {gini_coefficient(counts):.2f}",
+        "shots": f"{bins} ({'of all clips' if split is None else 'of the training part'})",
+        "split": "not given" if split is None else _parts(split),
         "skeleton": f"{info.layout.name}: {info.layout.num_joints} joints, "
         f"{info.layout.num_parts} parts; {info.channels} in {info.units}",
-        "frames": f"{frames.min()} to {frames.max()}, median {np.median(frames):.0f}",
-        "persons": ", ".join(f"{n}: {c} clips" for n, c in zip(*_tally(persons), strict=True)),
+        "size": f"a typical body is {survey.typical_size:.3g} {info.units} high or wide",
+        "frames": f"{frames.min()} to {frames.max()}, quartiles {quartiles}",
+        "persons": ", ".join(f"{n}: {c} clips" for n, c in numbers),
+        "missing": f"{survey.missing.sum() / joints:.2%} of joints; bodies absent in "
+        f"{absent:.2%} of their frames",
         "columns": ", ".join(
             f"{name} ({len(set(values.tolist()))} values)"
             for name, values in archive.metadata.items()
@@ -42,18 +96,104 @@ def run(args: Namespace) -> None:
             f"{name}: train {train}, test {test}" for name, (train, test) in info.splits.items()
         ),
     }
-    for name, fact in facts.items():
-        console.print(f"[bold]{name:>10}[/]  {fact or 'none'}", highlight=False)
-    table = Table("label", "class", "clips", "median frames")
-    for k, name in enumerate(info.class_names):
-        mine = frames[archive.labels == k]
-        median = f"{np.median(mine):.0f}" if len(mine) else "n/a"
-        table.add_row(str(k), name, str(counts[k]), median)
-    console.print(table)
 
 
-def _tally(values: object) -> tuple[list[int], list[int]]:
+def _parts(split: "Split") -> str:
+    """Clips of each part, and how unequal the training part is."""
+    from shapmix.data.class_checks import gini_coefficient
+
+    parts = ", ".join(f"{part} {len(names)}" for part, names in split.parts.items())
+    gini = gini_coefficient(split.class_counts)
+    return f"{parts}; training imbalance {split.imbalance_factor:.3g}, Gini {gini:.2f}"
+
+
+def _classes(archive: "Archive", split: "Split | None") -> "Table":
+    """Clips and median frames of each class."""
     import numpy as np
 
-    found, number = np.unique(np.asarray(values), return_counts=True)
-    return found.tolist(), number.tolist()
+    from shapmix.counts import shot_bins
+    from shapmix.data.longtail import class_counts
+    from shapmix.reporting import Table
+    from shapmix.reporting.grid import Name, Number
+
+    counts = class_counts(archive.labels, archive.info.num_classes)
+    shown = {"clips": counts} if split is None else {"clips": counts} | split.counts
+    counted = counts if split is None else split.class_counts
+    shots = {k: shot for shot, classes in shot_bins(counted).items() for k in classes.tolist()}
+    rows = []
+    for k, name in enumerate(archive.info.class_names):
+        mine = archive.num_frames[archive.labels == k]
+        median = Number(float(np.median(mine)), unit="plain") if len(mine) else None
+        rows.append((k, name, *(int(c[k]) for c in shown.values()), shots[k], median))
+    titles = ("label", "class", *shown, "shots", "median frames")
+    return Table("Classes", tuple(Name(title, title) for title in titles), tuple(rows))
+
+
+def _write_page(
+    path: Path,
+    archive: "Archive",
+    split: "Split | None",
+    survey: "Survey",
+    facts: dict[str, str],
+    classes: "Table",
+    findings: "Sequence[Finding]",
+) -> Path:
+    from shapmix.data.longtail import class_counts
+    from shapmix.reporting import Table
+    from shapmix.reporting.data_page import DataSummary, write_data_page
+    from shapmix.reporting.grid import Name
+
+    info = archive.info
+    counts = class_counts(archive.labels, info.num_classes) if split is None else split.class_counts
+    headings = ("severity", "found", "clips", "why", "what to do")
+    rows = [(f.severity, f.title, f.first_clips(), f.why, f.remedy) for f in findings]
+    none = ("nothing suspicious was found",) if not findings else ()
+    summary = DataSummary(
+        title=f"The data of {archive.path.name}",
+        facts=Table("Of all clips", (Name("fact", ""), Name("value", "")), tuple(facts.items())),
+        findings=Table("Findings", tuple(Name(h, h) for h in headings), tuple(rows), none),
+        classes=classes,
+        class_counts=counts,
+        class_names=info.class_names,
+        counted="clips" if split is None else "training clips",
+        num_frames=archive.num_frames,
+        num_persons=archive.num_persons,
+        layout=info.layout,
+        missing=survey.joint_missing / max(int(survey.bodies.sum()), 1),
+        pose=_pose(archive),
+        doubtful=list(_doubtful(archive, survey, findings)),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_data_page(path, summary)
+
+
+def _pose(archive: "Archive") -> "Floats | None":
+    """A complete body `(V, D)` in the most usual pose, if there is one."""
+    from shapmix.data.skeleton_fit import sample_poses
+
+    poses = sample_poses(archive)
+    return poses.most_usual() if poses.clips else None
+
+
+def _doubtful(
+    archive: "Archive", survey: "Survey", findings: "Sequence[Finding]"
+) -> "Iterator[tuple[str, Floats]]":
+    """The first clips of the findings about single ones; of one that jumps, the jump."""
+    from shapmix.data.clip_checks import jumping
+    from shapmix.data.survey import largest_step_window
+
+    info, known = archive.info, set(archive.names)
+    jumps = jumping(survey)
+    D = len(info.channels.removesuffix("c"))
+    shown: set[str] = set()
+    for finding in findings:
+        for name in [n for n in finding.clips if n in known][:CLIPS_OF_A_FINDING]:
+            i = archive.index(name)
+            if name in shown or len(shown) == PICTURED_CLIPS or not survey.bodies[i]:
+                continue
+            shown.add(name)
+            person = archive.keypoints(i)[:, 0, :, :D]
+            if jumps[i]:
+                person = person[largest_step_window(person, PICTURED_FRAMES)]
+            class_name = info.class_names[archive.labels[i]]
+            yield f"{name}, {class_name} ({finding.title.split(':')[0]})", person.astype(float)

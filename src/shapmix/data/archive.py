@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 import secrets
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -55,7 +55,6 @@ __all__ = [
 
 BATCH_BYTES = 16 * 2**20  # keypoints of one record batch, unless one clip alone has more
 BATCH_ROWS = 65_536
-RELEASE_BYTES = 16 * 2**20  # keypoints read before the pages of the mapping are given back
 
 
 @contextmanager
@@ -229,13 +228,15 @@ class Archive:
             self._open()
         except ArchiveError as error:
             raise ArchiveError(f"{self.path}: {error}") from error
+        except FileNotFoundError:
+            raise ArchiveError(f"{self.path}: no such file") from None
         except (pa.ArrowException, OSError, MemoryError, ValueError) as error:
             raise ArchiveError(f"{self.path} cannot be read ({error}); {REMAKE}") from error
 
     def _open(self) -> None:
-        self._pages = mapped(self.path)
-        self._read_bytes = 0
-        file = pa.py_buffer(self._pages)
+        self._file = self.path.open("rb", buffering=0)
+        weakref.finalize(self, self._file.close)
+        file = mapped(self._file)
         reader = pa.ipc.open_file(file)
         header, self.info = read_header(reader.schema)
         batches, self._sums = zip(*checked_batches(reader, header, self.info, file), strict=True)
@@ -259,6 +260,8 @@ class Archive:
         self._batch = np.repeat(np.arange(len(lists)), [len(x) for x in lists])
         self._start = np.concatenate([x.offsets.to_numpy()[:-1] for x in lists])
         self._stop = np.concatenate([x.offsets.to_numpy()[1:] for x in lists])
+        in_file = np.array([values.ctypes.data - file.address for values in self._values])
+        self._offset = in_file[self._batch] + 4 * self._start  # bytes
 
     def __len__(self) -> int:
         return len(self.names)
@@ -277,23 +280,28 @@ class Archive:
         flat = self._values[self._batch[i]][self._start[i] : self._stop[i]]
         shape = (int(self.num_frames[i]), int(self.num_persons[i]), *self.info.joint_shape)
         view: Keypoints = flat.reshape(shape)
-        self._note_read(view.nbytes)
         return view
 
-    def _note_read(self, nbytes: int) -> None:
-        """Keep the resident part of the mapping small, however much is read.
+    def read(self, i: int) -> Keypoints:
+        """(T, M, V, C) float32 of clip `i`: a copy; IndexError beyond N.
 
-        Every so many bytes the pages are given back to the system; views stay valid, for what they
-        show is mapped again when touched (mostly from the system's cache of the file).
+        For passes over many clips: what is read through the mapping counts as memory of the process
+        until the system wants it back, and neighbouring clips with it; what is read here does not.
+
+        Raises:
+            ArchiveError: the file was cut short since it was opened.
         """
-        self._read_bytes += nbytes
-        if self._read_bytes > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            self._read_bytes = 0
-            self._pages.madvise(mmap.MADV_DONTNEED)
+        view = self.keypoints(i)
+        if not hasattr(os, "preadv"):  # Windows
+            return view.copy()
+        clip = np.empty_like(view)
+        if os.preadv(self._file.fileno(), [clip.data], int(self._offset[i])) != clip.nbytes:
+            raise ArchiveError(f"{self.path} was cut short while it was open; {REMAKE}")
+        return clip
 
     def batches(self) -> Iterator[tuple[Any, Mapping[bytes, bytes]]]:
         """The record batches of the file and their sums, as they were written."""
-        reader = pa.ipc.open_file(pa.py_buffer(mapped(self.path)))
+        reader = pa.ipc.open_file(mapped(self._file))
         for number in range(reader.num_record_batches):
             yield reader.get_batch_with_custom_metadata(number)
 
@@ -329,7 +337,6 @@ class Archive:
                     f"{self.path}: keypoints of record batch {number} (from clip {first!r}) are "
                     f"damaged; {REMAKE}"
                 )
-            self._note_read(values.nbytes)
 
 
 def _described(columns: dict[str, type]) -> str:

@@ -14,9 +14,11 @@ which opening verifies, and of its keypoints, which `Archive.verify` verifies.
 from __future__ import annotations
 
 import json
+import mmap
+import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from io import FileIO
 from typing import Any
 
 import numpy as np
@@ -95,19 +97,15 @@ def _index_sum(batch: Any, header: bytes) -> bytes:
 # ---- reading: nothing in the file is trusted
 
 
-def mapped(path: Path) -> Any:
-    """The whole file as one pyarrow buffer, once it begins and ends as an Arrow file does."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(_MAGIC))
-        if start != _MAGIC:
-            raise ArchiveError("not an Arrow file, so not an archive; make one with an importer")
-        buffer = pa.memory_map(str(path)).read_buffer()
-    except FileNotFoundError:
-        raise ArchiveError("no such file") from None
-    if buffer.size < 2 * len(_MAGIC) or buffer[-len(_MAGIC) :].to_pybytes() != _MAGIC:
+def mapped(file: FileIO) -> Any:
+    """All of an open file as one pyarrow buffer, once it begins and ends as an Arrow file does."""
+    empty = os.fstat(file.fileno()).st_size == 0  # cannot be mapped
+    pages = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if pages[: len(_MAGIC)] != _MAGIC:
+        raise ArchiveError("not an Arrow file, so not an archive; make one with an importer")
+    if len(pages) < 2 * len(_MAGIC) or pages[-len(_MAGIC) :] != _MAGIC:
         raise ArchiveError(f"the file is cut short: its end is missing; {REMAKE}")
-    return buffer
+    return pa.py_buffer(pages)
 
 
 def read_header(schema: Any) -> tuple[bytes, ArchiveInfo]:

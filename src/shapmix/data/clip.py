@@ -101,6 +101,8 @@ class ArchiveInfo:
         names = self.class_names
         if not isinstance(names, tuple) or not names or not all(isinstance(n, str) for n in names):
             raise ArchiveError("class_names must be a tuple of at least one text")
+        if not all(map(_is_storable, names)):
+            raise ArchiveError("a class name holds characters that UTF-8 cannot store")
         if len(set(names)) != len(names):
             twice = next(n for n in names if names.count(n) > 1)
             raise ArchiveError(f"class name {twice!r} occurs twice; class names must be unique")

@@ -108,7 +108,7 @@ class ClipDataset(Dataset[Sample]):
 
     def collate(self, samples: Sequence[Sample]) -> RaggedBatch:
         """Copy the clips into one batch with this data set's number of persons."""
-        return collate(samples, self.num_persons)
+        return collate(samples, self.num_persons, self.archive)
 
 
 def _resolve(
@@ -125,16 +125,23 @@ def _resolve(
     return indices
 
 
-def collate(samples: Sequence[Sample], num_persons: int) -> RaggedBatch:
-    """Concatenate clips along time; only the persons axis is padded with zeros (or cut)."""
+def collate(
+    samples: Sequence[Sample], num_persons: int, archive: Archive | None = None
+) -> RaggedBatch:
+    """Concatenate clips along time; only the persons axis is padded with zeros (or cut).
+
+    Given their archive, the clips are read from it, and their views of its file are not looked at:
+    so an epoch does not make the whole mapped file resident.
+    """
     lengths = [len(s.keypoints) for s in samples]
     joints, channels = samples[0].keypoints.shape[2:]
     frames = np.empty((sum(lengths), num_persons, joints, channels), dtype=np.float32)
     stop = 0
     for sample, length in zip(samples, lengths, strict=True):
         start, stop = stop, stop + length
-        bodies = min(num_persons, sample.keypoints.shape[1])
-        frames[start:stop, :bodies] = sample.keypoints[:, :bodies]
+        keypoints = sample.keypoints if archive is None else archive.read(sample.index)
+        bodies = min(num_persons, keypoints.shape[1])
+        frames[start:stop, :bodies] = keypoints[:, :bodies]
         frames[start:stop, bodies:] = 0
     return RaggedBatch(
         frames=torch.from_numpy(frames),

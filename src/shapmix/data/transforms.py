@@ -12,8 +12,21 @@ from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
+from shapmix.data.geometry import (
+    alignment,
+    axis_joints,
+    bone,
+    first_pose,
+    first_pose_of_clip,
+    mirror,
+    motion,
+    next_frame,
+    normalize_box,
+    own_centers,
+    rotate,
+    rotation_matrices,
+)
 from shapmix.data.loader import RaggedBatch
 from shapmix.data.resample import (
     central_crop,
@@ -24,98 +37,17 @@ from shapmix.data.resample import (
     uniform,
 )
 from shapmix.layouts import Layout, get_layout
+from shapmix.suggest import did_you_mean
 
 Channels = Literal["xyz", "xy", "xyc"]
 Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
 Sampling = Literal["crop", "segments"]
 Center = Literal["none", "first_frame", "every_frame"]
+FirstFrameOf = Literal["crop", "clip"]
+Align = Literal["none", "first_frame"]
 Normalize = Literal["none", "box"]
 
 DEFAULT_ROTATION = 0.3  # rad, for 3D
-
-
-def reference_point(x: Tensor, valid: Tensor, joint: int, *, every_frame: bool = False) -> Tensor:
-    """Where a clip's origin goes: the centre joint of person 0 in the first frame that has it.
-
-    Args:
-        x: coordinates `(N, D, T, V, M)`.
-        valid: `(N, 1, T, V, M)`.
-        joint: the layout's centre joint.
-        every_frame: each frame's own centre instead; frames without one use the first.
-
-    Returns:
-        `(N, D, 1, 1, 1)`, or `(N, D, T, 1, 1)` for every frame; zero for a clip in which person 0
-        never has the joint.
-    """
-    here = valid[:, :, :, joint, 0]
-    track = x[:, :, :, joint, 0]
-    first = here.int().argmax(2, keepdim=True)
-    point = track.gather(2, first.expand(-1, x.shape[1], -1))
-    if every_frame:
-        point = torch.where(here, track, point)
-    return point[..., None, None]
-
-
-def rotation_matrices(angles: Tensor) -> Tensor:
-    """Rotations by angles in rad.
-
-    Args:
-        angles: `(N, 3)` about x, y, z, applied in this order: `R = Rz Ry Rx`; or `(N, 1)` in the
-            plane.
-
-    Returns:
-        `(N, 3, 3)` or `(N, 2, 2)`, for column vectors.
-    """
-    size = 2 if angles.shape[1] == 1 else 3
-    planes = [(0, 1)] if size == 2 else [(1, 2), (2, 0), (0, 1)]  # turned from the first axis on
-    rotation = torch.eye(size, device=angles.device).expand(len(angles), size, size)
-    for angle, (i, j) in zip(angles.unbind(1), planes, strict=True):
-        turn = torch.eye(size, device=angles.device).repeat(len(angles), 1, 1)
-        turn[:, i, i] = turn[:, j, j] = angle.cos()
-        turn[:, j, i] = angle.sin()
-        turn[:, i, j] = -angle.sin()
-        rotation = turn @ rotation
-    return rotation
-
-
-def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Turn each clip about the origin: `x (N, D, T, V, M)`, `rotation (N, D, D)`."""
-    return rotation.matmul(x.flatten(2)).view_as(x)
-
-
-def mirror(x: Tensor, permutation: Tensor) -> Tensor:
-    """Swap left and right: joints change places (`permutation (V,)`) and channel 0 its sign."""
-    flipped = x.index_select(3, permutation)
-    flipped[:, 0].neg_()
-    return flipped
-
-
-def normalize_box(x: Tensor, valid: Tensor) -> Tensor:
-    """Map each clip's bounding box into [-1, 1], keeping its aspect.
-
-    The box of all valid joints of all frames and persons gets its midpoint at the origin and its
-    longest side the length 2 (a clip that is a single point is only moved).
-    """
-    low = x.where(valid, torch.inf).amin((2, 3, 4), keepdim=True)
-    high = x.where(valid, -torch.inf).amax((2, 3, 4), keepdim=True)
-    half = ((high - low) / 2).amax(1, keepdim=True)
-    moved = (x - (high + low) / 2) / half.where(half > 0, 1.0)
-    return moved.where(valid, 0.0)
-
-
-def bone(x: Tensor, parents: Tensor) -> Tensor:
-    """Each joint minus its parent, `parents (V,)`; zero at the root, its own parent."""
-    return x - x.index_select(3, parents)
-
-
-def motion(x: Tensor) -> Tensor:
-    """`x[t + 1] - x[t]`; zero in the last frame."""
-    return F.pad(x.diff(dim=2), (0, 0, 0, 0, 0, 1))
-
-
-def next_frame(x: Tensor) -> Tensor:
-    """`x[t + 1]`; the last frame is repeated."""
-    return torch.cat([x[:, :, 1:], x[:, :, -1:]], 2)
 
 
 @dataclass(frozen=True)
@@ -138,13 +70,14 @@ class Draws:
 class Transform(nn.Module):
     """From a ragged batch to the model's input, augmented iff a generator is given.
 
-    Frames are cropped and resized (or drawn from segments) to T. The clip is mirrored, turned and
-    scaled about its reference point (`reference_point`), which becomes the origin unless
-    `center="none"`. Then the stream is taken: a bone or a motion is zero where one of its two ends
-    is not valid. The score of an 'xyc' archive is no coordinate: it changes places in a mirrored
-    clip, a bone's is the smaller of its two joints', a motion's is that of frame t. An absent body
-    stays zero throughout. The defaults are the paper's for NTU; for its Kinetics take
-    `channels="xyc", num_frames=100, sampling="segments", center="none"`.
+    Frames are cropped and resized (or drawn from segments) to T. The clip is aligned, mirrored,
+    turned and scaled about its reference point, which becomes the origin unless `center="none"`.
+    Then the stream is taken: a bone or a motion is zero where one of its two ends is not valid.
+    The score of an 'xyc' archive is no coordinate: it changes places in a mirrored clip, a bone's
+    is the smaller of its two joints', a motion's is that of frame t. An absent body stays zero
+    throughout. The defaults are the paper's for NTU but for `center_joint` and `first_frame_of`
+    (see configs/ntu); for its Kinetics take `channels="xyc", num_frames=100, sampling="segments",
+    center="none"`.
 
     Args:
         layout: name, YAML file or object.
@@ -156,9 +89,16 @@ class Transform(nn.Module):
         crop_ratio: lowest and highest share of a training crop (never fewer than T frames of a clip
             that has them).
         test_ratio: share of the central crop without augmentation.
-        center: what becomes the origin: person 0's centre joint in the "first_frame", in
-            "every_frame", or "none" (the archive's own origin stays).
+        center: what becomes the origin: person 0's centre joint in the "first_frame" that has it,
+            in "every_frame", or "none" (the archive's own origin stays).
+        center_joint: name of that joint; the layout's centre when not given.
+        first_frame_of: where the first frame is looked for: in what was read, the "crop"; or in
+            the whole "clip", so that all crops of a clip have one origin and one alignment.
+        align: "first_frame" turns the whole clip so that person 0's spine is upright (+z) in the
+            first frame and its shoulders lie along x (`geometry.alignment`); 3D only.
         normalize: "box" maps the clip's bounding box into [-1, 1], its midpoint to the origin.
+        offset: added to the coordinates of clips that keep their own origin; -0.5 makes it the
+            middle of the picture where coordinates are shares of it (Kinetics-Skeleton).
         rotation: largest angle in rad about x, y and z (in the plane for 2D), uniform on both
             sides; 0.3 for 3D and 0 for 2D when not given.
         scale_range: lowest and highest factor of a random scale.
@@ -183,7 +123,11 @@ class Transform(nn.Module):
         crop_ratio: tuple[float, float] = (0.5, 1.0),
         test_ratio: float = 0.95,
         center: Center = "first_frame",
+        center_joint: str | None = None,
+        first_frame_of: FirstFrameOf = "crop",
+        align: Align = "none",
         normalize: Normalize = "none",
+        offset: float = 0.0,
         rotation: float | None = None,
         scale_range: tuple[float, float] = (1.0, 1.0),
         mirror: float = 0.0,
@@ -192,12 +136,15 @@ class Transform(nn.Module):
         self.layout = get_layout(layout)
         self.channels, self.num_frames, self.stream = channels, num_frames, stream
         self.sampling, self.crop_ratio, self.test_ratio = sampling, crop_ratio, test_ratio
-        self.center, self.normalize = center, normalize
+        self.center, self.first_frame_of = center, first_frame_of
+        self.align, self.normalize, self.offset = align, normalize, offset
         self.num_coordinates = 3 if channels == "xyz" else 2
         default = DEFAULT_ROTATION if channels == "xyz" else 0.0
         self.rotation = default if rotation is None else rotation
         self.scale_range, self.mirror = scale_range, mirror
         self._validate()
+        self.center_joint = self._find_center(center_joint)
+        self.axis_joints = None if align == "none" else axis_joints(self.layout)
         permutation = torch.arange(self.layout.num_joints)
         for left, right in self.layout.mirror:
             permutation[left], permutation[right] = right, left
@@ -210,6 +157,8 @@ class Transform(nn.Module):
             "stream": Stream,
             "sampling": Sampling,
             "center": Center,
+            "first_frame_of": FirstFrameOf,
+            "align": Align,
             "normalize": Normalize,
         }
         for option, kind in choices.items():
@@ -229,10 +178,28 @@ class Transform(nn.Module):
                 f"rotation is {self.rotation} and mirror {self.mirror}: "
                 "give an angle of 0 or more, and a probability"
             )
+        if self.offset != 0 and (self.center, self.normalize) != ("none", "none"):
+            raise ValueError(
+                f"offset is {self.offset}, but center is {self.center!r} and normalize "
+                f"{self.normalize!r}: set both to none, or offset to 0"
+            )
+        if self.align != "none" and self.num_coordinates != 3:
+            raise ValueError(
+                f"align is {self.align!r}, but channels are {self.channels!r}: only 3D clips can "
+                "be aligned, set align=none"
+            )
         if self.mirror > 0 and not self.layout.mirror:
             raise ValueError(
                 f"layout {self.layout.name!r} has no mirror pairs: add them, or set mirror=0"
             )
+
+    def _find_center(self, name: str | None) -> int:
+        if name is None:
+            return self.layout.center
+        if name not in self.layout.joints:
+            hint = did_you_mean(name, self.layout.joints)
+            raise ValueError(f"layout {self.layout.name!r} has no joint {name!r}{hint}")
+        return self.layout.joints.index(name)
 
     def extra_repr(self) -> str:
         return f"{self.layout.name}, {self.channels}, T={self.num_frames}, {self.stream}"
@@ -270,9 +237,13 @@ class Transform(nn.Module):
         D = self.num_coordinates
         clips, valid = sample_frames(batch.frames, batch.lengths, draws.positions, D)
         x, score = clips[:, :D], clips[:, D:]
-        every_frame = self.center == "every_frame"
-        origin = reference_point(x, valid, self.layout.center, every_frame=every_frame)
+        pose = self._reference_pose(batch, x, valid)
+        origin = pose[:, :, self.center_joint, None, None, None]
+        if self.center == "every_frame":
+            origin = own_centers(x, valid, self.center_joint, origin)
         x = x - origin
+        if self.axis_joints is not None:
+            x = rotate(x, alignment(pose, self.axis_joints))
         if draws.mirrored is not None:
             swap = draws.mirrored[:, None, None, None, None]
             x = torch.where(swap, mirror(x, self.permutation), x)
@@ -285,8 +256,15 @@ class Transform(nn.Module):
         if draws.scale is not None:
             x = x * draws.scale[:, None, None, None, None]
         if self.center == "none" and self.normalize == "none":
-            x = x + origin
+            x = x + origin + self.offset
         return self._take_stream(x, score, valid)
+
+    def _reference_pose(self, batch: RaggedBatch, x: Tensor, valid: Tensor) -> Tensor:
+        """Person 0 in the first frame of the crop or of the clip: `(N, D, V)`."""
+        if self.first_frame_of == "crop":
+            return first_pose(x, valid, self.center_joint)
+        D = self.num_coordinates
+        return first_pose_of_clip(batch.frames, batch.lengths, self.center_joint, D)
 
     def _take_stream(self, x: Tensor, score: Tensor, valid: Tensor) -> Tensor:
         """Bones and motions of the placed joints, with the score behind: `(N, C, T, V, M)`."""
@@ -297,7 +275,8 @@ class Transform(nn.Module):
         if self.stream in ("joint_motion", "bone_motion"):
             x = motion(x)
             valid = valid & next_frame(valid)
-        return torch.cat([x.where(valid, 0.0), score], 1)
+        x = x.where(valid, 0.0)
+        return torch.cat([x, score], 1) if score.shape[1] else x
 
     def forward(self, batch: RaggedBatch, generator: Generator | None = None) -> Tensor:
         """The model's input `(N, C, T, V, M)` float32, augmented iff a generator is given.

@@ -3,13 +3,15 @@
 How much a clip resembles the training part decides how much a validation on it flatters. A
 *performance* is one execution of an action by one subject: where cameras recorded it together, its
 views are near duplicates. It is known by the metadata columns subject and replication (and setup,
-where there is one); without them every clip counts as a performance of its own.
+where there is one), or what data sets call them (`SUBJECT`, `REPLICATION`); without them every clip
+counts as a performance of its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,7 @@ from shapmix.data.longtail import shuffled
 
 Indices = npt.NDArray[np.int64]
 
+SUBJECT, REPLICATION = ("subject", "performer"), ("replication", "trial")
 MIN_CLIPS_TO_GIVE = 5  # a class with fewer training clips gives none of them for validation
 
 
@@ -79,7 +82,7 @@ def _likeness(archive: Archive, train: Indices, candidates: Indices) -> dict[int
     """Of each candidate, how many the training part has of its subject, that in its class, and its
     performance: 0..3. Each implies the one before it.
     """
-    subjects = archive.metadata.get("subject")
+    subjects = _column(archive, SUBJECT)
     if subjects is None:
         return dict.fromkeys(candidates.tolist(), 0)
     performances = _performances(archive)
@@ -94,11 +97,16 @@ def _likeness(archive: Archive, train: Indices, candidates: Indices) -> dict[int
 
 def _performances(archive: Archive) -> list[Hashable]:
     """One key a clip, equal for clips of one performance."""
-    columns = [archive.metadata.get(key) for key in ("subject", "replication", "setup")]
+    columns = [_column(archive, names) for names in (SUBJECT, REPLICATION, ("setup",))]
     if columns[0] is None or columns[1] is None:
         return list(archive.names)
     known = [column.tolist() for column in columns if column is not None]
     return list(zip(archive.labels.tolist(), *known, strict=True))
+
+
+def _column(archive: Archive, names: Sequence[str]) -> npt.NDArray[Any] | None:
+    """The first metadata column of one of these names; None without one."""
+    return next((archive.metadata[name] for name in names if name in archive.metadata), None)
 
 
 def _shuffled_rank(archive: Archive, indices: Indices, seed: int) -> dict[int, int]:

@@ -117,7 +117,9 @@ class TrainConfig:
         """The run folder."""
         if self.resume is not None:
             return self.resume
-        name = f"{self.archive.stem}-{self.mixer}-{self.loss}-s{self.seed}"
+        data = self.archive.stem if self.split is None else self.split.stem
+        stream = "" if self.stream == "joint" else f"-{self.stream.replace('_', '-')}"
+        name = f"{data}-{self.model}{stream}-{self.mixer}-{self.loss}-s{self.seed}"
         return self.out if self.out is not None else Path("runs") / name
 
 

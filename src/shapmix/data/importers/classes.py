@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Classes:
             detail = f"label {value!r}{hint} is none of the {len(self.names)} classes"
         raise ClipError("unknown label", clip, detail)
 
-    @property
+    @cached_property
     def _index(self) -> dict[str, int]:
         return {name: k for k, name in enumerate(self.names)}
 

@@ -72,7 +72,9 @@ def import_source(
             _read_parts(source, jobs, report, workers, on_progress)
             _join(source, jobs, out, report)
     except Timeout:
-        raise BlockingIOError(f"another import to {out} is running; wait for it or stop it") from None
+        raise BlockingIOError(
+            f"another import to {out} is running; wait for it or stop it"
+        ) from None
     except SourceError:  # going on would end the same way
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -1,0 +1,184 @@
+"""Which of the bodies that a Kinect saw are the persons of an NTU RGB+D clip.
+
+The sensor takes furniture for bodies now and then, loses a person, and finds them again under a new
+id. The usual processing (CTR-GCN, Chen et al., ICCV 2021, and others before it) removes bodies that
+are seen briefly or are too wide, orders the rest by how much they move, and joins ids that are
+never seen together into persons. This is that processing, with one flaw left out: there, a body
+that vanishes and comes back is moved to the frames after its first one, as if there had been no
+gap; here every body stays in the frames it was seen in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from shapmix.data.clip import ClipError, Keypoints
+from shapmix.data.importers.base import MIB
+from shapmix.data.importers.ntu_parser import Offsets, Recording
+from shapmix.data.importers.repair import Mask, fill_missing
+
+MOST_BYTES = 256 * MIB  # of a clip's keypoints
+
+WIDE = "bodies that are mostly too wide removed"
+ALL_WIDE = "every body is mostly too wide: one of them kept"
+SHORT = "bodies seen briefly removed"
+FURTHER = "bodies beyond the persons left out"
+REPEATED = "a body listed twice in a frame: the first one kept"
+FILLED = "joints without a value filled in"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How the persons are chosen; see `shapmix.data.importers.ntu_raw.Options`."""
+
+    bodies: Literal["ctrgcn", "pyskl", "all"]
+    short_body: int
+    wide_frame: float
+    wide_share: float
+    max_persons: int
+
+
+class Body(NamedTuple):
+    """What was seen under one id: its frames (n,), ascending, and joints (n, V, 3)."""
+
+    frames: Offsets
+    joints: Keypoints
+
+
+def select_persons(name: str, recording: Recording, how: Selection) -> tuple[Keypoints, list[str]]:
+    """The persons of the clip `name`.
+
+    Returns:
+        (T, M, V, 3): the frames that have a person, the person who moves most first, a person zero
+        in the frames without them; and what had to be mended.
+
+    Raises:
+        ClipError: there is no body, a coordinate is infinite, or bodies="all" finds so many that
+            the clip would not fit into memory.
+    """
+    if not len(recording.frames):
+        detail = f"{recording.num_frames} frames without any body"
+        raise ClipError("no body", name, detail)
+    if np.isinf(recording.joints).any():
+        raise ClipError("not finite", name, "a coordinate is infinite or beyond float32")
+    notes: list[str] = []
+    bodies = _filled(_tracks(recording, notes), notes)
+    if how.bodies == "all" or len(bodies) == 1:
+        persons = [[body] for body in bodies]
+    else:
+        bodies = _without_wide(_without_short(bodies, how, notes), how, notes)
+        bodies.sort(key=lambda body: -_motion(body, how))
+        persons = _persons(bodies, how)
+        if sum(map(len, persons)) < len(bodies):
+            notes.append(FURTHER)
+    return _placed(name, persons), notes
+
+
+def _tracks(recording: Recording, notes: list[str]) -> list[Body]:
+    """The bodies, in the order in which they are first seen."""
+    codes: dict[bytes, int] = {}
+    of_each = np.array([codes.setdefault(body_id, len(codes)) for body_id in recording.ids])
+    if len(codes) == 1 and len(recording.frames) == len(np.unique(recording.frames)):
+        return [Body(recording.frames, recording.joints)]
+    order = np.argsort(of_each, kind="stable")
+    frames, of_each = recording.frames[order], of_each[order]
+    new = (np.diff(frames, prepend=-1) != 0) | (np.diff(of_each, prepend=-1) != 0)
+    if not new.all():
+        notes.append(REPEATED)
+        order, frames, of_each = order[new], frames[new], of_each[new]
+    cuts = np.flatnonzero(np.diff(of_each)) + 1
+    joints = np.split(recording.joints[order], cuts)
+    return [Body(*both) for both in zip(np.split(frames, cuts), joints, strict=True)]
+
+
+def _filled(bodies: list[Body], notes: list[str]) -> list[Body]:
+    """With a place for each joint that is NaN; see `repair.fill_missing`."""
+    filled = []
+    for body in bodies:
+        joints, num_filled = fill_missing(body.joints[:, None])
+        if num_filled and FILLED not in notes:
+            notes.append(FILLED)
+        filled.append(Body(body.frames, joints[:, 0]))
+    return filled
+
+
+def _without_short(bodies: list[Body], how: Selection, notes: list[str]) -> list[Body]:
+    """Without those that are seen briefly, unless all are."""
+    lasting = [body for body in bodies if len(body.frames) > how.short_body]
+    if not lasting or len(lasting) == len(bodies):
+        return bodies
+    notes.append(SHORT)
+    return lasting
+
+
+def _without_wide(bodies: list[Body], how: Selection, notes: list[str]) -> list[Body]:
+    """Without those that are too wide in most frames; never without the last one."""
+    if len(bodies) == 1:
+        return bodies
+    sound = [body for body in bodies if _is_wide(body, how).mean() < how.wide_share]
+    if len(sound) == len(bodies):
+        return bodies
+    notes.append(WIDE if sound else ALL_WIDE)
+    return sound or bodies[-1:]
+
+
+def _is_wide(body: Body, how: Selection) -> Mask:
+    """(n,): in which frames a body is wider than `wide_frame` times its height."""
+    by_joint = body.joints[..., :2].transpose(1, 2, 0).astype(np.float64, order="C")
+    width, height = np.ptp(by_joint, axis=0)
+    return np.asarray(width > how.wide_frame * height)
+
+
+def _motion(body: Body, how: Selection) -> float:
+    """Sum of the variances of x, y and z over all joints and frames, in square metres; over the
+    frames that are not too wide when that is less."""
+    clean = ~_is_wide(body, how)
+    motion = _variance(body.joints)
+    if clean.all() or not clean.any():
+        return motion
+    return min(motion, _variance(body.joints[clean]))
+
+
+def _variance(joints: Keypoints) -> float:
+    by_axis = joints.reshape(-1, 3).T.astype(np.float64, order="C")
+    return float(by_axis.var(1).sum())
+
+
+def _persons(bodies: Sequence[Body], how: Selection) -> list[list[Body]]:
+    """At most `max_persons` persons, each made of bodies that share no frame."""
+    if how.bodies == "pyskl":
+        return [[body] for body in bodies[: how.max_persons]]
+    persons: list[list[Body]] = []
+    seen: list[set[int]] = []
+    for body in bodies:
+        frames = set(body.frames.tolist())
+        for person, when in zip(persons, seen, strict=True):
+            if when.isdisjoint(frames):
+                person.append(body)
+                when |= frames
+                break
+        else:
+            if len(persons) < how.max_persons:
+                persons.append([body])
+                seen.append(frames)
+    return persons
+
+
+def _placed(name: str, persons: list[list[Body]]) -> Keypoints:
+    """(T, M, V, 3): all frames that have a person, each body in its own frames."""
+    bodies = [body for person in persons for body in person]
+    times = np.unique(np.concatenate([body.frames for body in bodies]))
+    shape = len(times), len(persons), *bodies[0].joints.shape[1:]
+    if 4 * math.prod(shape) > MOST_BYTES:
+        detail = f"{shape[1]} bodies in {shape[0]} frames; choose two of them with --bodies ctrgcn"
+        raise ClipError("too many bodies", name, detail)
+    placed = np.zeros(shape, np.float32)
+    for m, person in enumerate(persons):
+        for body in person:
+            placed[np.searchsorted(times, body.frames), m] = body.joints
+    return placed

@@ -1,0 +1,255 @@
+"""NTU RGB+D 60 and 120 (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2019), `.skeleton` files.
+
+SOURCE is a folder that holds, at any depth, the `.skeleton` files or the official zips, which need
+not be extracted; or one such zip:
+
+    nturgbd_skeletons_s001_to_s017.zip    NTU RGB+D 60
+    nturgbd_skeletons_s018_to_s032.zip    the rest of NTU RGB+D 120
+
+    shapmix import ntu-raw ~/downloads/ntu ntu60.arrow --dataset 60
+
+A file is one clip, `SsssCcccPpppRrrrAaaa.skeleton`: setup, camera, performer, replication, action.
+The archive has them in the order of their names: 25 joints (layout ntu25), x, y, z in metres as the
+camera sees them, 30 frames a second, at most two persons; nothing is centred, turned or padded.
+Metadata columns are setup, camera, performer, replication and action; the label is the action
+less 1. Protocols are xsub and xview for 60 classes, xsub and xset for 120.
+
+Frames without a body are left out. Of the bodies in a file, by default those that are seen briefly
+or are too wide are removed, the rest are ordered by motion, and ids that share no frame are joined
+into one person, as the CTR-GCN family does; but a body that vanishes and comes back stays in the
+frames in which it was seen. Samples that the data set's authors list as missing or incomplete (302
+of 60, 535 of 120) are left out, and so is what does not belong to the chosen data set; both count
+as ignored files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from shapmix.data.clip import ArchiveInfo, Clip, ClipError
+from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
+from shapmix.data.importers.files import SourceFiles
+from shapmix.data.importers.ntu_bodies import Selection, select_persons
+from shapmix.data.importers.ntu_names import (
+    CLASS_NAMES,
+    COLUMNS,
+    SETUPS_60,
+    NtuName,
+    missing_samples,
+    parse_name,
+    protocols,
+)
+from shapmix.data.importers.ntu_parser import parse
+from shapmix.data.importers.peek import Peek
+from shapmix.data.importers.repair import drop_empty
+from shapmix.layouts import get_layout
+
+FPS = 30.0
+MAX_BYTES = 16 * MIB  # 300 frames of 6 bodies, the most a Kinect tracks, have about 7 MB
+SUFFIX = ".skeleton"
+
+EMPTY = "frames without a body left out"
+SURPLUS = "lines after the last frame ignored"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which samples, and which of the bodies in a file are persons.
+
+    The thresholds are those of the published processing of the CTR-GCN family (Chen et al., ICCV
+    2021; its code has them from Zhang et al., CVPR 2020), on whose clips most results rest.
+
+    Attributes:
+        dataset: "60" or "120" classes; "auto" is 60 when no setup is above 17 and no action above
+            60. With "60", samples of the rest of 120 are left out.
+        keep_missing: import also the samples on the authors' list of missing skeletons.
+        bodies: "ctrgcn": bodies seen briefly or too wide are removed, the rest are ordered by
+            motion (the sum of the variances of x, y, z), and each fills the first person with whom
+            it shares no frame. "pyskl": the same bodies are removed and those with the largest
+            motion kept, each id a person of its own, none joined; that is the form of PYSKL's
+            files, not a copy of them. (Its models turn the clips upright as they load them; an
+            archive is not turned.) "all": every id is a person, in the order of appearance; no
+            threshold applies.
+        short_body: a body seen in this many frames or fewer is removed, unless all are.
+        wide_frame: a frame of a body is noise when its extent in x is more than this share of its
+            extent in y.
+        wide_share: a body is removed when this share of its frames or more is noise; one body
+            always stays.
+        max_persons: bodies beyond so many persons are left out.
+    """
+
+    dataset: Literal["auto", "60", "120"] = "auto"
+    keep_missing: bool = False
+    bodies: Literal["ctrgcn", "pyskl", "all"] = "ctrgcn"
+    short_body: int = 11
+    wide_frame: float = 0.8
+    wide_share: float = 0.69754
+    max_persons: int = 2
+
+
+def recognise(peek: Peek) -> str | None:
+    """See `Importer.recognise`."""
+    named = [name for name in peek.base_names() if _sample(name) is not None]
+    if named:
+        return f"files named as NTU RGB+D's are, such as {named[0]}"
+    zips = [name for name in peek.ending(".zip") if "nturgbd_skeletons" in name]
+    return f"official zips of NTU RGB+D, such as {zips[0]}" if zips else None
+
+
+def open_source(source: Path, options: Options) -> NtuRaw:
+    """See `Importer.open_source`."""
+    how = _selection(options)
+    files = _all_files(source)
+    found = {
+        Unit(f"{number}/{name}", part.sizes[name]): sample
+        for number, part in enumerate(files)
+        for name in part.sizes
+        if (sample := _sample(name)) is not None
+    }
+    if not found:
+        raise SourceError(
+            f"{source} has no NTU RGB+D clips: expected files such as "
+            "S001C002P003R002A013.skeleton, or the official zips"
+        )
+    num_classes = _num_classes(options.dataset, found.values())
+    units = [
+        unit
+        for unit, sample in found.items()
+        if (num_classes == 120 or _is_of_60(sample))
+        and (options.keep_missing or _stem(unit.name) not in missing_samples())
+    ]
+    if not units:
+        raise SourceError(
+            f"{source}: none of its {len(found)} samples is left with dataset={options.dataset!r} "
+            f"and keep_missing={options.keep_missing}"
+        )
+    units.sort(key=lambda unit: (_stem(unit.name), unit.name))
+    zips = len(files) - 1
+    ignored = sum(len(part.sizes) for part in files) - zips - len(units)
+    return NtuRaw(files, units, num_classes, how, ignored)
+
+
+@dataclass(frozen=True)
+class NtuRaw:
+    """The `.skeleton` files of folders and zips; a unit is called after the number of its zip or
+    folder in `files` and its name there."""
+
+    files: Sequence[SourceFiles]
+    units: list[Unit]
+    num_classes: Literal[60, 120]
+    how: Selection
+    ignored: int
+
+    columns = COLUMNS
+
+    @property
+    def info(self) -> ArchiveInfo:
+        """Of 60 or of 120 classes."""
+        return ArchiveInfo(
+            layout=get_layout("ntu25"),
+            class_names=CLASS_NAMES[: self.num_classes],
+            channels="xyz",
+            units="m",
+            source=f"NTU RGB+D {self.num_classes} (Shahroudy et al., CVPR 2016; Liu et al., TPAMI "
+            "2019)",
+            splits=protocols(self.num_classes),
+        )
+
+    @property
+    def stamp(self) -> str:
+        """Changes with the files."""
+        stamps = [files.stamp for files in self.files]
+        return hashlib.sha256(repr(stamps).encode()).hexdigest()
+
+    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
+        """See `Source.read`."""
+        for unit in units:
+            number, name = unit.name.split("/", 1)
+            try:
+                yield self._clip(name, self.files[int(number)].read(name), report)
+            except ClipError as error:
+                report.skip(error)
+
+    def _clip(self, file: str, content: bytes, report: ImportReport) -> Clip:
+        name, sample = _stem(file), _sample(file)
+        assert sample is not None
+        if not 1 <= sample.action <= self.num_classes:
+            expected = f"expected 1 to {self.num_classes}"
+            raise ClipError("unknown action", name, f"action {sample.action}, {expected}")
+        recording = parse(name, content)
+        keypoints, notes = select_persons(name, recording, self.how)
+        keypoints, _ = drop_empty(keypoints)
+        if not len(keypoints):
+            raise ClipError("no body", name, "every coordinate is zero or missing")
+        if len(keypoints) < recording.num_frames:
+            notes.append(EMPTY)
+        if recording.surplus:
+            notes.append(SURPLUS)
+        metadata = {column: getattr(sample, column) for column in COLUMNS}
+        for note in notes:
+            report.repair(note, name)
+        return Clip(name, sample.action - 1, keypoints, FPS, metadata)
+
+
+def _all_files(source: Path) -> list[SourceFiles]:
+    """The zip or folder itself, and the zips in the folder that have clips."""
+    files = SourceFiles(source, max_bytes=MAX_BYTES)
+    inner = []
+    if source.is_dir():
+        for name in files.sizes:
+            path = source / name
+            if path.suffix.lower() != ".zip" or not path.is_file():
+                continue
+            if not path.resolve().is_relative_to(source.resolve()):
+                raise SourceError(f"{path} leads out of the folder; put the zip itself there")
+            try:
+                members = SourceFiles(path, max_bytes=MAX_BYTES)
+            except SourceError as error:
+                raise SourceError(f"{error}; get it again or take it out of the folder") from error
+            if any(_sample(member) is not None for member in members.sizes):
+                inner.append(members)
+    return [files, *inner]
+
+
+def _stem(name: str) -> str:
+    """The name of a file without folders and suffix: the clip's."""
+    return name.rpartition("/")[2].removesuffix(SUFFIX)
+
+
+def _sample(name: str) -> NtuName | None:
+    """What the name of a file says; None when it is not that of a clip."""
+    return parse_name(_stem(name)) if name.endswith(SUFFIX) else None
+
+
+def _is_of_60(sample: NtuName) -> bool:
+    return sample.setup <= SETUPS_60 and sample.action <= 60
+
+
+def _num_classes(dataset: str, samples: Iterable[NtuName]) -> Literal[60, 120]:
+    if dataset == "auto":
+        return 60 if all(map(_is_of_60, samples)) else 120
+    return 60 if dataset == "60" else 120
+
+
+def _selection(options: Options) -> Selection:
+    """The part of the options that chooses bodies; SourceError where it makes no sense."""
+    checks = (
+        ("short_body", options.short_body >= 0, "0 or more"),
+        ("wide_frame", options.wide_frame > 0, "a positive number"),
+        ("wide_share", options.wide_share > 0, "a positive number"),
+        ("max_persons", options.max_persons >= 1, "1 or more"),
+    )
+    for name, is_sound, expected in checks:
+        if not is_sound:
+            raise SourceError(f"{name} is {getattr(options, name)}, expected {expected}")
+    return Selection(
+        bodies=options.bodies,
+        short_body=options.short_body,
+        wide_frame=options.wide_frame,
+        wide_share=options.wide_share,
+        max_persons=options.max_persons,
+    )

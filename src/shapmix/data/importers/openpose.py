@@ -1,0 +1,221 @@
+"""OpenPose: folders with one JSON file a frame, as `openpose --write_json FOLDER` writes them.
+
+SOURCE is a folder, or a zip, of clip folders. A file is called after its frame, by the last number
+before `_keypoints.json`; a clip folder holds the frames of one video:
+
+    mine/wave/clip1/clip1_000000000000_keypoints.json
+    mine/wave/clip1/clip1_000000000001_keypoints.json
+    mine/jump/clip2/clip2_000000000000_keypoints.json
+
+    shapmix import openpose mine mine.arrow                     the class is the folder above
+    shapmix import openpose mine mine.arrow --labels labels.csv    columns clip and label
+
+A body is an entry of "people": "pose_keypoints_2d" has x, y and score of each joint, 18 joints
+(COCO model, layout openpose18) or 25 (BODY_25, layout openpose25); the first body found tells
+which. "person_id", where OpenPose was told to track, tells who is who. Without it bodies are
+followed from frame to frame by where they are: nearest centres first, no farther than their own
+size. The --max-persons persons with the highest sum of scores are kept, the surest first.
+
+The result has x, y and score in pixels (--units for another --keypoint_scale). Joints without a
+score are zero, frames without a body are left out, and further columns of the CSV become metadata.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
+from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
+from shapmix.data.importers.classes import Classes, find_classes
+from shapmix.data.importers.files import SourceFiles
+from shapmix.data.importers.json_files import joint_rows, member, read_json
+from shapmix.data.importers.label_files import Labels, find_labels
+from shapmix.data.importers.missing_joints import mended
+from shapmix.data.importers.peek import Peek
+from shapmix.data.importers.persons import check_max_persons, mean_scores, persons_of_clip
+from shapmix.data.importers.user_layouts import named_layout
+from shapmix.layouts import Layout, get_layout
+
+FRAME_FILE = re.compile(r"(?!\._)(.*?)(\d{1,18})_keypoints\.json", re.ASCII | re.DOTALL)
+LAYOUTS = {54: "openpose18", 75: "openpose25"}  # by the numbers of a body
+MAX_BYTES = 4 * MIB  # a body has about 1 KiB
+
+Frames = list[tuple[int, str, str]]  # number, what precedes it in the name, file
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of openpose.
+
+    Attributes:
+        layout: name or YAML file of the skeleton, for other models than the two of OpenPose.
+        labels: CSV with the columns clip and label; clips are named by their folder. Without it,
+            the label is the name of the folder that the clip folder is in.
+        class_names: class names in label order: a file (.txt, .json, .csv) or names with commas.
+        label_base: the first id, 0 or 1, where labels are ids.
+        max_persons: persons that are kept in a clip, at most.
+        units: of x and y; normalised where OpenPose was told to scale them.
+        fps: frames a second.
+    """
+
+    layout: str | None = None
+    labels: str | None = None
+    class_names: str | None = None
+    label_base: int | None = None
+    max_persons: int = 2
+    units: Literal["px", "normalised"] = "px"
+    fps: float | None = None
+
+
+def recognise(peek: Peek) -> str | None:
+    """See `Importer.recognise`."""
+    for name in peek.names:
+        if FRAME_FILE.fullmatch(PurePosixPath(name).name):
+            return f"files named as OpenPose's are, such as {name}"
+    return None
+
+
+def open_source(source: Path, options: Options) -> OpenPose:
+    """See `Importer.open_source`."""
+    check_max_persons(options.max_persons)
+    files = SourceFiles(source, max_bytes=MAX_BYTES)
+    clips = _clips(files)
+    if not clips:
+        raise SourceError(
+            f"{source} has no OpenPose frames: expected files such as "
+            "label/clip/clip_000000000000_keypoints.json"
+        )
+    labels = find_labels(list(clips), options.labels)
+    classes = find_classes(labels.values, options.class_names, options.label_base)
+    info = ArchiveInfo(
+        layout=_find_layout(files, clips)
+        if options.layout is None
+        else named_layout(options.layout),
+        class_names=classes.names,
+        channels="xyc",
+        units=options.units,
+        source="OpenPose",
+    )
+    return OpenPose(files, clips, info, labels, classes, options)
+
+
+@dataclass(frozen=True)
+class OpenPose:
+    """The frames of a folder or zip, by clip folder."""
+
+    files: SourceFiles
+    clips: Mapping[str, Frames]
+    info: ArchiveInfo
+    labels: Labels
+    classes: Classes
+    options: Options
+
+    @property
+    def units(self) -> list[Unit]:
+        """One a clip folder."""
+        sizes = self.files.sizes
+        return [
+            Unit(folder, sum(sizes[file] for _, _, file in frames))
+            for folder, frames in self.clips.items()
+        ]
+
+    @property
+    def columns(self) -> Mapping[str, type[int] | type[str]]:
+        """Those of the CSV with the labels."""
+        return self.labels.columns
+
+    @property
+    def ignored(self) -> int:
+        """Files that are not frames."""
+        return len(self.files.sizes) - sum(map(len, self.clips.values()))
+
+    @property
+    def stamp(self) -> str:
+        """Changes with the files and the labels."""
+        return f"{self.files.stamp}:{self.labels}"
+
+    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
+        """See `Source.read`."""
+        short = len({PurePosixPath(folder).name for folder in self.clips}) == len(self.clips)
+        for unit in units:
+            name = PurePosixPath(unit.name).name if short else unit.name
+            try:
+                label = self.classes.label(self.labels.of(unit.name), name)
+                keypoints = mended(self._keypoints(unit.name, name), "xyc", name, report)
+            except ClipError as error:
+                report.skip(error)
+                continue
+            yield Clip(name, label, keypoints, self.options.fps, self.labels.metadata(unit.name))
+
+    def _keypoints(self, folder: str, clip: str) -> Keypoints:
+        """(T, M, V, 3) of the persons of a clip folder."""
+        rows: list[list[Any]] = []
+        numbers: list[int] = []
+        tracks: list[int | None] = []
+        for number, file in _in_order(self.clips[folder], clip):
+            for body in _bodies(read_json(self.files, file, clip), clip):
+                rows.append(body["pose_keypoints_2d"])
+                numbers.append(number)
+                tracks.append(_track(body.get("person_id")))
+        keypoints = joint_rows(rows, self.info.layout.num_joints, 3, clip)
+        sure = mean_scores(keypoints)
+        return persons_of_clip(keypoints, numbers, sure, self.options.max_persons, tracks=tracks)
+
+
+def _clips(files: SourceFiles) -> dict[str, Frames]:
+    """Clip folder -> its frames; frames that lie at the top are a clip of the source's name."""
+    clips: dict[str, Frames] = {}
+    for name in files.sizes:
+        folder, _, base = name.rpartition("/")
+        if match := FRAME_FILE.fullmatch(base):
+            frames = clips.setdefault(folder or files.source.stem, [])
+            frames.append((int(match[2]), match[1], name))
+    return clips
+
+
+def _in_order(frames: Frames, clip: str) -> list[tuple[int, str]]:
+    """Number and file of each frame; ClipError when the folder holds more than one video."""
+    prefixes = sorted({prefix for _, prefix, _ in frames})
+    if len(prefixes) > 1:
+        found = f"files of {prefixes[0]!r} and {prefixes[1]!r}"
+        detail = f"its folder has {found}; put each video into a folder of its own"
+        raise ClipError("several videos in a folder", clip, detail)
+    if len({number for number, _, _ in frames}) < len(frames):
+        raise ClipError("repeated frame", clip, "two files have the same frame number")
+    return sorted((number, file) for number, _, file in frames)
+
+
+def _bodies(record: Any, clip: str) -> list[dict[str, Any]]:
+    """The people of a frame that have a pose; OpenPose leaves the list empty for hands alone."""
+    people = member(record, "people", list, clip)
+    return [body for body in people if member(body, "pose_keypoints_2d", list, clip)]
+
+
+def _track(person_id: Any) -> int | None:
+    """A person's number, which OpenPose puts into a list; -1 and anything else is none."""
+    if isinstance(person_id, list) and len(person_id) == 1:
+        person_id = person_id[0]
+    return person_id if type(person_id) is int and person_id >= 0 else None
+
+
+def _find_layout(files: SourceFiles, clips: Mapping[str, Frames]) -> Layout:
+    """The layout of the first body of 18 or 25 joints."""
+    found = "no body at all"
+    for _, _, file in (frame for frames in clips.values() for frame in frames):
+        try:
+            bodies = _bodies(read_json(files, file, file), file)
+        except ClipError:
+            continue
+        for body in bodies:
+            count = len(body["pose_keypoints_2d"])
+            if count in LAYOUTS:
+                return get_layout(LAYOUTS[count])
+            found = f"bodies of {count} numbers"
+    raise SourceError(
+        f"{files.source} has {found}, expected 54 (18 joints) or 75 (25 joints) with x, y and "
+        "score of each; name another skeleton with --layout"
+    )

@@ -1,0 +1,192 @@
+"""Clips from the rows of a tidy table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
+from shapmix.data.importers.base import ImportReport, SourceError
+from shapmix.data.importers.classes import MULTI_LABEL, Classes
+from shapmix.data.importers.label_files import is_int
+from shapmix.data.importers.missing_joints import mended
+from shapmix.data.importers.table_files import numbers, texts
+from shapmix.data.importers.user_layouts import (
+    layout_of_names,
+    layout_of_number,
+    named_layout,
+    spelling,
+)
+from shapmix.layouts import Layout
+
+MOST_VALUES = 2**25  # of one clip
+
+Ints = npt.NDArray[np.int64]
+
+
+def joint_numbers(
+    joints: Collection[str], layout: str | None, where: str
+) -> tuple[Layout, dict[str, int]]:
+    """The layout of a table, and value of the column joint -> number in the layout.
+
+    Raises:
+        SourceError: no layout fits, or the one that is named does not; a joint is "".
+    """
+    if "" in joints:
+        raise SourceError(f"{where}: a row has no value in the column joint")
+    if not all(map(is_int, joints)):
+        chosen = layout_of_names(sorted(joints), layout, where)
+        number = {spelling(joint): j for j, joint in enumerate(chosen.joints)}
+        return chosen, {joint: number.get(spelling(joint), -1) for joint in joints}
+    found = sorted(map(int, joints))
+    base = 0 if found[0] <= 0 else 1
+    if found[0] < 0:
+        raise SourceError(f"{where}: joint {found[0]}, expected a name or a number from 0 or 1")
+    if layout is None:
+        chosen = layout_of_number(found[-1] - base + 1, None, where)
+    else:
+        chosen = named_layout(layout)
+    if found[-1] - base >= chosen.num_joints:
+        raise SourceError(
+            f"{where} has joints up to number {found[-1]}, but the layout {chosen.name} has "
+            f"{chosen.num_joints} joints, {base} to {chosen.num_joints - 1 + base}"
+        )
+    return chosen, {joint: int(joint) - base for joint in joints}
+
+
+@dataclass(frozen=True)
+class ClipReader:
+    """Makes clips of rows.
+
+    Attributes:
+        columns: metadata column -> int or str.
+        joints: value of the column joint -> number in the layout, -1 for one left out.
+        fps: where the table has no column of this name.
+    """
+
+    info: ArchiveInfo
+    columns: Mapping[str, type[int] | type[str]]
+    classes: Classes
+    joints: Mapping[str, int]
+    fps: float | None
+
+    def clips(self, table: Any, report: ImportReport) -> Iterator[Clip]:
+        """The clips of a table that holds whole clips."""
+        encoded = texts(table, "clip").combine_chunks().dictionary_encode()
+        codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+        edges = [0, *(np.flatnonzero(np.diff(codes)) + 1), len(codes)]
+        for start, stop in pairwise(edges):
+            if start == stop:
+                continue
+            name = names[codes[start]]
+            try:
+                clip = self._clip(table.slice(start, stop - start), name, report)
+            except ClipError as error:
+                report.skip(error)
+            else:
+                yield clip
+
+    def _clip(self, rows: Any, name: str, report: ImportReport) -> Clip:
+        labels = _unique(rows, "label")
+        if len(labels) > 1:
+            raise ClipError("several labels", name, f"labels are {labels[:5]}; {MULTI_LABEL}")
+        if not labels[0]:
+            raise ClipError("no label", name, "the column label is empty")
+        metadata = {}
+        for column, kind in self.columns.items():
+            values = _unique(rows, column)
+            if len(values) > 1:
+                reason = f"column {column!r} changes within a clip (--drop {column} leaves it out)"
+                raise ClipError(reason, name, f"{column} is {values[0]!r} and {values[1]!r}")
+            metadata[column] = kind(values[0])
+        keypoints = self._keypoints(rows, name, report)
+        label = self.classes.label(labels[0], name)
+        return Clip(name, label, keypoints, self._fps(rows, name), metadata)
+
+    def _fps(self, rows: Any, name: str) -> float | None:
+        if "fps" not in rows.column_names:
+            return self.fps
+        rates = np.unique(_numbers(rows, "fps", name))
+        if len(rates) > 1:
+            raise ClipError("bad fps", name, f"fps is {rates[0]} and {rates[1]}")
+        return None if np.isnan(rates[0]) else float(rates[0])
+
+    def _keypoints(self, rows: Any, name: str, report: ImportReport) -> Keypoints:
+        """(T, M, V, C) float32 of the rows of a clip, what is missing mended."""
+        V, C = self.info.joint_shape
+        frames, frame = _frames(rows, name)
+        persons, person = _persons(rows)
+        if len(frames) * persons * V * C > MOST_VALUES:
+            detail = f"{len(frames)} frames of {persons} persons are too many"
+            raise ClipError("too large", name, detail)
+        joint = self._joint(rows)
+        known = joint >= 0
+        place = ((frame * persons + person) * V + joint)[known]
+        order = np.sort(place)
+        if (twice := np.flatnonzero(order[1:] == order[:-1])).size:
+            at, j = divmod(int(order[twice[0]]), V)
+            where = f"frame {frames[at // persons]:g}, joint {self.info.layout.joints[j]!r}"
+            one = " (is a column person missing?)" if "person" not in rows.column_names else ""
+            raise ClipError("duplicate rows", name, f"{where} has several rows{one}")
+        dense = np.full((len(frames) * persons * V, C), np.nan, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what overflows is infinite, and refused
+            for c, column in enumerate(_columns_of(self.info.channels)):
+                dense[place, c] = _numbers(rows, column, name)[known]
+        if self.info.channels == "xyz" and "score" in rows.column_names:
+            dense[place[~(_numbers(rows, "score", name)[known] > 0)]] = np.nan
+        steps = np.diff(frames)
+        if steps.size and (steps != steps.min()).any():
+            report.repair("gaps in the frame numbers closed", name)
+        keypoints = dense.reshape(len(frames), persons, V, C)
+        return mended(keypoints, self.info.channels, name, report)
+
+    def _joint(self, rows: Any) -> Ints:
+        encoded = texts(rows, "joint").combine_chunks().dictionary_encode()
+        number = np.array([self.joints.get(joint, -1) for joint in encoded.dictionary.to_pylist()])
+        found: Ints = number[encoded.indices.to_numpy()]
+        return found
+
+
+def _columns_of(channels: str) -> tuple[str, ...]:
+    return tuple("score" if channel == "c" else channel for channel in channels)
+
+
+def _frames(rows: Any, name: str) -> tuple[npt.NDArray[np.float64], Ints]:
+    """The frame numbers of a clip, ascending, and for each row the position of its own."""
+    frames, position = np.unique(_numbers(rows, "frame", name), return_inverse=True)
+    if not np.isfinite(frames).all():
+        raise ClipError("no frame", name, "a row has no number in the column frame")
+    return frames, position
+
+
+def _persons(rows: Any) -> tuple[int, Ints]:
+    """The number of persons, and for each row its own: by number, or by name."""
+    if "person" not in rows.column_names:
+        return 1, np.zeros(len(rows), dtype=np.int64)
+    encoded = texts(rows, "person").combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    key = int if all(map(is_int, names)) else str
+    order = sorted(range(len(names)), key=lambda k: key(names[k]))
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[order] = np.arange(len(names))
+    person: Ints = rank[encoded.indices.to_numpy()]
+    return len(names), person
+
+
+def _numbers(rows: Any, column: str, name: str) -> npt.NDArray[np.float64]:
+    try:
+        return numbers(rows, column)
+    except ValueError as error:
+        raise ClipError(f"no number in column {column!r}", name, str(error)) from error
+
+
+def _unique(rows: Any, column: str) -> list[str]:
+    import pyarrow.compute as pc
+
+    found: list[str] = pc.unique(texts(rows, column)).to_pylist()
+    return found
