@@ -1,14 +1,18 @@
 # Two commands for people: `make demo` and `make test`. Each makes .venv when it is missing or stale.
+# `make fuzz` damages sources of every format, 2 000 each.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format fuzz clean
 
 demo: .venv/installed
 	$(BIN)/shapmix demo
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+fuzz: .venv/installed
+	SHAPMIX_FUZZ_INPUTS=2000 $(BIN)/python -m pytest -n 2 tests/data/importers/test_fuzz.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .
