@@ -46,7 +46,8 @@ class Parser(ArgumentParser):
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Help with dashes in the names of options."""
         text: str = super().format_help(formatter)
-        return OPTION.sub(lambda match: match[0].replace("_", "-"), text)
+        own = {name for action in self._actions for name in action.option_strings}
+        return OPTION.sub(lambda m: m[0].replace("_", "-") if m[0] in own else m[0], text)
 
     def suggestion(self, message: str) -> str:
         """The known options nearest to the unknown one that an error message names."""

@@ -91,6 +91,8 @@ def run(args: Namespace) -> None:
         write_synthetic(args.out, clips_per_class=int(args.source))
         print(f"archive: {args.out}\nnext: shapmix info {args.out}")
         return
+    from shapmix.data.archive import atomic_file
+
     with _progress() as progress:
         task = progress.add_task("importing", total=None, clips="", rate="")
 
@@ -98,9 +100,12 @@ def run(args: Namespace) -> None:
             done = report.bytes if report.total_bytes else report.units
             total = report.total_bytes or report.total_units
             elapsed = progress.tasks[0].elapsed or 1e-9
-            rate = f"{report.units / elapsed:.0f} files/s, {report.bytes / elapsed / 1e6:.1f} MB/s"
-            clips = f"{report.read} clips"
-            progress.update(task, completed=done, total=total, clips=clips, rate=rate)
+            share = 1 - report.resumed / max(report.units, 1)  # of what is done, done now
+            clips, size = report.read * share, report.bytes * share / 1e6
+            rate = f"{clips / elapsed:.0f} clips/s, {size / elapsed:.1f} MB/s"
+            progress.update(
+                task, completed=done, total=total, clips=f"{report.read} clips", rate=rate
+            )
 
         report = run_import(
             args.format,
@@ -108,11 +113,14 @@ def run(args: Namespace) -> None:
             args.out,
             _options(args),
             strict=args.strict,
-            workers=args.workers or os.cpu_count() or 1,
+            workers=(os.cpu_count() or 1) if args.workers is None else args.workers,
             on_progress=show,
         )
     if args.report is not None:
-        args.report.write_text(json.dumps(report.to_dict(), indent=1), encoding="utf-8")
+        with atomic_file(args.report) as file:
+            file.write(json.dumps(report.to_dict(), indent=1).encode())
+    if report.resumed:
+        print(f"went on with an import that was stopped: {report.resumed} units were done")
     print(report)
     print(f"archive: {args.out}\nnext: shapmix info {args.out}")
 

@@ -88,14 +88,18 @@ def run_import(
     Raises:
         SourceError: for an unknown format, a source that cannot be read or has no sound clip, and
             in strict mode for a damaged clip; `out` is then as it was.
+        ValueError: `out` is a folder or a file other than an archive, or `workers` less than 1.
     """
     from shapmix.data.importers.base import SourceError
-    from shapmix.data.importers.engine import import_source
+    from shapmix.data.importers.engine import check_out, import_source
 
     importer = load_importer(name)
     path = Path(source)
     if not path.exists():
         raise SourceError(f"no file or folder {path}")
+    check_out(Path(out))
+    if workers < 1:
+        raise ValueError(f"workers is {workers}, expected 1 or more")
     options = importer.Options() if options is None else options
     opened = importer.open_source(path, options)
     recipe = {"format": name, "source": str(path.absolute()), "options": asdict(options)}

@@ -105,7 +105,8 @@ class ImportReport:
     Attributes:
         strict: whether the first damaged clip ends the import.
         read: clips imported so far.
-        units: units done so far, of `total_units`.
+        units: units done so far, of `total_units`; `resumed` of them by an earlier import that was
+            stopped.
         bytes: of the source done so far, of `total_bytes`.
         ignored: files that are not of this format.
         skipped: reason -> names of the damaged clips.
@@ -116,6 +117,7 @@ class ImportReport:
     read: int = 0
     units: int = 0
     total_units: int = 0
+    resumed: int = 0
     bytes: int = 0
     total_bytes: int = 0
     ignored: int = 0

@@ -82,6 +82,16 @@ def import_source(
     return report
 
 
+def check_out(out: Path) -> None:
+    """ValueError when an import would overwrite anything but an archive."""
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder; name the archive to write, such as {out / 'x.arrow'}")
+    if out.exists():
+        with out.open("rb") as file:
+            if file.read(6) != b"ARROW1":
+                raise ValueError(f"{out} exists and is no archive; choose another name for it")
+
+
 @dataclass(frozen=True)
 class Part:
     """Some consecutive units, and the files they become."""
@@ -159,6 +169,7 @@ def _read_parts(
         if done is None:
             waiting.append(part)
         else:
+            report.resumed += done.units
             note(done)
     if min(workers, len(waiting)) <= 1:
         for part in waiting:
