@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from shapmix.data.archive import Archive, ArchiveWriter
@@ -151,6 +152,17 @@ def test_a_resumed_run_keeps_its_settings(config):
     train(run)
     with pytest.raises(RunFolderError, match=r"lr was 0.05 and is now 0.5.*another --out"):
         train(replace(run, resume=run.folder, lr=0.5))
+
+
+def test_two_processes_do_not_train_in_one_folder(config):
+    run = config()
+    run.folder.mkdir(parents=True)
+    with (
+        FileLock(run.folder / ".lock"),
+        pytest.raises(RunFolderError, match="another process trains"),
+    ):
+        train(run)
+    train(run)
 
 
 def test_a_run_is_never_overwritten(config):
@@ -348,4 +360,6 @@ def test_config_file_of_another_version(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"archive": "x", "unknown": 1}))
     with pytest.raises(RunFolderError, match="not a configuration"):
         read_config(tmp_path)
-    assert TrainConfig(Path("x.arrow"), seed=3).folder == Path("runs/x-shapmix-balanced-softmax-s3")
+    assert TrainConfig(Path("x.arrow"), seed=3).folder == Path(
+        "runs/x-ctrgcn-shapmix-balanced-softmax-s3"
+    )

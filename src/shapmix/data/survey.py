@@ -100,7 +100,7 @@ def survey(archive: Archive, on_progress: Callable[[int], None] | None = None) -
     joint_missing = np.zeros(V, np.int64)
     low, high = np.full(C, np.inf), np.full(C, -np.inf)
     for i in range(N):
-        keypoints = archive.keypoints(i)
+        keypoints = archive.read(i)
         finite = bool(np.isfinite(keypoints).all())
         if not finite:
             keypoints = np.nan_to_num(keypoints, nan=0.0, posinf=0.0, neginf=0.0)

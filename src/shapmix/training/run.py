@@ -15,6 +15,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from filelock import FileLock, Timeout
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -69,6 +70,11 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     data = ClipData(config)
+    with _claimed(config):
+        return _train(config, folder, data)
+
+
+def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] | None:
     checkpoint = _prepare(config, folder)
     module = build(config, data)
     _describe(folder, data, checkpoint is not None)
@@ -126,6 +132,20 @@ def build(config: TrainConfig, data: ClipData) -> Recognizer:
     )
     criterion = build_loss(config, data.class_counts)
     return Recognizer(config, transform, model, mixer, criterion, data.class_counts)
+
+
+@contextmanager
+def _claimed(config: TrainConfig) -> Iterator[None]:
+    """The run folder is this run's alone until it ends; RunFolderError while it is another's."""
+    if not _first_process() or config.fast_dev_run:
+        yield
+        return
+    config.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(config.folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise RunFolderError(f"another process trains in {config.folder}; wait for it") from None
 
 
 def _first_process() -> bool:

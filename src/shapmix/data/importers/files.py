@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 from shapmix.data.clip import ClipError
 from shapmix.data.importers.base import MIB, SourceError, Unit
+from shapmix.data.importers.inflate import inflate
 from shapmix.data.importers.peek import UNREADABLE
 
 
@@ -74,35 +76,56 @@ class SourceFiles:
 
     def read(self, name: str) -> bytes:
         """Contents of a file; ClipError when it is damaged, encrypted or too large."""
-        clip = PurePosixPath(name).stem or name
         try:
-            with self._open(name, clip) as file:
-                content = file.read(self.max_bytes + 1)
+            return self._from_folder(name) if self._is_folder else self._from_zip(name)
         except ClipError:
             raise
         except UNREADABLE as error:
-            raise ClipError("unreadable file", clip, f"{name}: {error}") from error
-        self._check_size(len(content), clip)
+            raise ClipError("unreadable file", _clip(name), f"{name}: {error}") from error
+
+    def _from_folder(self, name: str) -> bytes:
+        path = self.source / name
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            path = self._target(path, name)
+            status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would block
+            raise ClipError("unreadable file", _clip(name), f"{path} is not a regular file")
+        self._check_size(status.st_size, name)
+        with path.open("rb") as file:
+            return file.read(status.st_size)
+
+    def _target(self, link: Path, name: str) -> Path:
+        """Where a link leads; ClipError when that is no file or outside of the folder."""
+        target = link.resolve()
+        if not target.is_file():
+            raise ClipError("unreadable file", _clip(name), f"{link} is not a regular file")
+        if not target.is_relative_to(self.source.resolve()):
+            detail = f"{link} leads out of the folder, to {target}; copy the file instead"
+            raise ClipError("link out of the folder", _clip(name), detail)
+        return target
+
+    def _from_zip(self, name: str) -> bytes:
+        self._check_size(self.sizes[name], name)
+        if self._zip is None:
+            self._zip = zipfile.ZipFile(self.source)
+        member, stream = self._zip.getinfo(name), self._zip.fp
+        assert stream is not None
+        content = inflate(stream, member)
+        if content is None:
+            with self._zip.open(member) as file:
+                content = file.read(self.max_bytes + 1)
+            self._check_size(len(content), name)
         return content
 
-    def _open(self, name: str, clip: str) -> IO[bytes]:
-        self._check_size(self.sizes[name], clip)
-        if not self._is_folder:
-            if self._zip is None:
-                self._zip = zipfile.ZipFile(self.source)
-            return self._zip.open(name)
-        path = self.source / name
-        if not path.is_file():  # a pipe or a device would block
-            raise ClipError("unreadable file", clip, f"{path} is not a regular file")
-        if path.is_symlink() and not path.resolve().is_relative_to(self.source.resolve()):
-            detail = f"{path} leads out of the folder, to {path.resolve()}; copy the file instead"
-            raise ClipError("link out of the folder", clip, detail)
-        return path.open("rb")
-
-    def _check_size(self, size: int, clip: str) -> None:
+    def _check_size(self, size: int, name: str) -> None:
         if size > self.max_bytes:
             detail = f"{size} bytes or more, expected at most {self.max_bytes}"
-            raise ClipError("too large", clip, detail)
+            raise ClipError("too large", _clip(name), detail)
+
+
+def _clip(name: str) -> str:
+    return PurePosixPath(name).stem or name
 
 
 def _folder(source: Path) -> list[tuple[str, int, int]]:
