@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -461,6 +462,52 @@ def test_bad_split_files(
 def swap_labels(content: dict[str, Any]) -> None:
     counts = content["recipe"]["counts"]["train"]
     counts[0], counts[1] = counts[1], counts[0]
+
+
+@pytest.fixture
+def with_copies(tmp_path: Path) -> Archive:
+    """Views 1 to 3 of four performances a class; of "b" view 3 is view 2 again."""
+    layout = get_layout("sbu15")
+    info = ArchiveInfo(layout, ("a", "b"), splits={"xview": ("view != 3", "view == 3")})
+    with ArchiveWriter(tmp_path / "copies.arrow", info) as writer:
+        for k, performance, view in product(range(2), range(4), (1, 2, 3)):
+            shown = 2 if k == 1 and view == 3 else view
+            rng = np.random.default_rng((k, performance, shown))
+            keypoints = rng.normal(size=(3, 1, 15, 3)).astype(np.float32)
+            metadata = {"view": view, "subject": performance}
+            name = f"{'ab'[k]}{performance}v{view}"
+            writer.write(Clip(name, k, keypoints, metadata=metadata))
+    return Archive(tmp_path / "copies.arrow")
+
+
+def test_copies_are_left_out_where_asked(with_copies: Archive) -> None:
+    whole = make_split(with_copies, val_fraction=0)
+    fewer = make_split(with_copies, val_fraction=0, drop_copies="train")
+    assert set(whole.train) - set(fewer.train) == {f"b{i}v2" for i in range(4)}
+    assert fewer.test == whole.test
+    fewer = make_split(with_copies, val_fraction=0, drop_copies="test")
+    assert set(whole.test) - set(fewer.test) == {f"b{i}v3" for i in range(4)}
+    assert fewer.train == whole.train
+    assert fewer.recipe["drop_copies"] == "test"
+
+
+def test_copies_do_not_validate_either(with_copies: Archive) -> None:
+    protocol = {"train": "view != 1", "test": "view == 1"}  # now views 2 and 3 of "b" may train
+    for seed in range(5):
+        split = make_split(
+            with_copies, **protocol, imbalance=1, n_max=4, seed=seed, drop_copies="test"
+        )
+        performances = {part: {n[:2] for n in split.parts[part]} for part in ("train", "val")}
+        assert split.val
+        assert not {p for p in performances["train"] & performances["val"] if p[0] == "b"}
+
+
+def test_copies_that_leave_nothing_or_a_strange_choice(with_copies: Archive) -> None:
+    only = {"train": "view == 2 and label == 1", "test": "view == 3 and label == 1"}
+    with pytest.raises(SplitError, match="every test clip is a copy"):
+        make_split(with_copies, **only, drop_copies="test")
+    with pytest.raises(SplitError, match="drop_copies is 'val'"):
+        make_split(with_copies, drop_copies="val")
 
 
 def test_a_missing_split_file(tmp_path: Path) -> None:

@@ -59,6 +59,12 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
         default=0.1,
         help="without one: share of the training clips that validates",
     )
+    parser.add_argument(
+        "--drop_copies",
+        choices=["train", "test"],
+        help="where the same keypoints are in what may train and in what tests, leave them out of "
+        "the one or the other; and of the validation part where the training part has them",
+    )
 
 
 def run(args: Namespace) -> None:

@@ -12,16 +12,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from shapmix.data.archive import Archive
 from shapmix.data.findings import Case, Finding, counted
-from shapmix.data.survey import Survey
+from shapmix.data.survey import Survey, digest
 
 TOLERANCE = 1e-3  # of a body's size
 PAIRS = (("train", "test"), ("train", "val"), ("val", "test"))
 NEIGHBOURS = 32  # compared of each clip, in the order of one number of its sketch
 PERSON_COLUMNS = ("subject", "performer", "person", "actor", "pair")
 
+Indices = npt.NDArray[np.int64]
 Groups = list[list[int]]  # positions of clips that are copies of one another, two or more
 
 
@@ -31,6 +33,14 @@ def exact_copies(survey: Survey) -> Groups:
     for i in np.flatnonzero(survey.bodies > 0).tolist():
         groups[survey.digests[i]].append(i)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def without_copies(archive: Archive, clips: Indices, of: Indices) -> Indices:
+    """Those of `clips` whose keypoints are not those of any clip in `of`."""
+    known = {digest(archive.read(i)) for i in of.tolist()}
+    copies = [digest(archive.read(i)) in known for i in clips.tolist()]
+    rest: Indices = clips[~np.array(copies, dtype=bool)]
+    return rest
 
 
 def near_copies(archive: Archive, survey: Survey) -> Groups:
@@ -107,8 +117,8 @@ def _leaks(case: Case, groups: Groups, copies: str) -> Iterator[Finding]:
             "error" if (one, other) == ("train", "test") else "warning",
             f"{number} of {len(theirs)} {other} clips are {copies} of {one} clips of other names",
             "what was learnt by heart is counted as recognised, so the accuracy is too high",
-            f"leave them out of the {other} or the {one} part; where a published protocol has them "
-            "so, report the accuracy without them, too",
+            "`shapmix split --drop-copies test` (or train) leaves them out; where a published "
+            "protocol has them, report the accuracy with and without them",
             _equated(case, shared),
         )
 

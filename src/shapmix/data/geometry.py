@@ -123,16 +123,17 @@ def rotation_matrices(angles: Tensor) -> Tensor:
     Returns:
         `(N, 3, 3)` or `(N, 2, 2)`, for column vectors.
     """
-    size = 2 if angles.shape[1] == 1 else 3
-    planes = [(0, 1)] if size == 2 else [(1, 2), (2, 0), (0, 1)]  # turned from the first axis on
-    rotation = torch.eye(size, device=angles.device).expand(len(angles), size, size)
-    for angle, (i, j) in zip(angles.unbind(1), planes, strict=True):
-        turn = torch.eye(size, device=angles.device).repeat(len(angles), 1, 1)
-        turn[:, i, i] = turn[:, j, j] = angle.cos()
-        turn[:, j, i] = angle.sin()
-        turn[:, i, j] = -angle.sin()
-        rotation = turn @ rotation
-    return rotation
+    cos, sin = angles.cos().unbind(1), angles.sin().unbind(1)
+    if angles.shape[1] == 1:
+        (c,), (s,) = cos, sin
+        return torch.stack([c, -s, s, c], 1).view(-1, 2, 2)
+    (cx, cy, cz), (sx, sy, sz) = cos, sin
+    rows = [
+        [cy * cz, sx * sy * cz - cx * sz, cx * sy * cz + sx * sz],
+        [cy * sz, sx * sy * sz + cx * cz, cx * sy * sz - sx * cz],
+        [-sy, sx * cy, cx * cy],
+    ]
+    return torch.stack([x for row in rows for x in row], 1).view(-1, 3, 3)
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:

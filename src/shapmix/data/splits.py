@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.archive import Archive
+from shapmix.data.duplicates import without_copies
 from shapmix.data.expression import ExpressionError, evaluate
 from shapmix.data.longtail import class_counts, draw_long_tail, long_tail_counts
 from shapmix.data.split_file import Split, SplitError, indices_of, listed
@@ -53,6 +54,7 @@ def make_split(
     train_list: str | Path | None = None,
     val_per_class: int = 20,
     val_fraction: float = 0.1,
+    drop_copies: str | None = None,
 ) -> Split:
     """Make a split: a protocol, perhaps a long tail of its training part, and a validation part.
 
@@ -69,6 +71,9 @@ def make_split(
             validate (see `validation.left_out_validation`).
         val_fraction: without one, this share of the training part validates instead of training
             (see `validation.stratified_validation`).
+        drop_copies: where the same keypoints are in what may train and in what tests, leave them
+            out of the one or the other, "train" or "test"; and in any case out of the validation
+            part where the training part has them.
 
     Raises:
         SplitError: for contradictory arguments, an unknown protocol, names that the archive lacks,
@@ -77,6 +82,7 @@ def make_split(
     _check_arguments(imbalance, n_max, train_list, val_per_class, val_fraction)
     protocol, train, test = _protocol(archive, protocol, train, test)
     pool, tested = _pool_and_test(archive, protocol, train, test)
+    pool, tested = _without_copies(archive, pool, tested, drop_copies)
     K = archive.info.num_classes
     if train_list is not None:
         trained = _from_list(archive, train_list, pool)
@@ -93,6 +99,8 @@ def make_split(
     if train_list is not None or imbalance is not None:
         left_out = np.setdiff1d(pool, trained)
         val = left_out_validation(archive, trained, left_out, val_per_class, seed)
+    if drop_copies is not None:
+        val = without_copies(archive, val, trained)
     parts = {"train": trained, "val": val, "test": tested}
     recipe = {
         "protocol": protocol,
@@ -106,6 +114,7 @@ def make_split(
         "train_list": None if train_list is None else Path(train_list).name,
         "val_per_class": val_per_class,
         "val_fraction": val_fraction,
+        "drop_copies": drop_copies,
         "counts": {p: class_counts(archive.labels[i], K).tolist() for p, i in parts.items()},
         "fingerprint": archive.fingerprint,
     }
@@ -193,6 +202,21 @@ def _pool_and_test(
         names = listed([archive.names[i] for i in shared])
         parts = f"the training part {str(train)!r} and the test part {str(test)!r}"
         raise SplitError(f"both in {parts}: {names}")
+    return pool, tested
+
+
+def _without_copies(
+    archive: Archive, pool: Indices, tested: Indices, drop: str | None
+) -> tuple[Indices, Indices]:
+    """What may train and what tests, once the one or the other lacks what both have."""
+    if drop not in (None, "train", "test"):
+        raise SplitError(f"drop_copies is {drop!r}, expected 'train' or 'test'")
+    if drop == "train":
+        pool = without_copies(archive, pool, tested)
+    elif drop == "test":
+        tested = without_copies(archive, tested, pool)
+    if not len(pool) or not len(tested):
+        raise SplitError(f"every {drop} clip is a copy, and none is left without them")
     return pool, tested
 
 

@@ -114,7 +114,7 @@ def survey(archive: Archive, on_progress: Callable[[int], None] | None = None) -
         sketch[i, : 3 * x.shape[-1]] = _sketch(x)
         rows.append(
             _Measures(
-                _digest(keypoints),
+                digest(keypoints),
                 finite,
                 size,
                 *_steps(x, here),
@@ -157,7 +157,8 @@ def largest_step_window(keypoints: Keypoints, num_frames: int) -> slice:
     return slice(start, start + num_frames)
 
 
-def _digest(keypoints: Keypoints) -> bytes:
+def digest(keypoints: Keypoints) -> bytes:
+    """Hash of keypoints and their shape."""
     shape = repr(keypoints.shape).encode()
     return hashlib.blake2b(keypoints.data, digest_size=16, key=shape).digest()
 

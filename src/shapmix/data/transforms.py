@@ -241,7 +241,7 @@ class Transform(nn.Module):
         origin = pose[:, :, self.center_joint, None, None, None]
         if self.center == "every_frame":
             origin = own_centers(x, valid, self.center_joint, origin)
-        x = x - origin
+        x = x - origin * valid
         if self.axis_joints is not None:
             x = rotate(x, alignment(pose, self.axis_joints))
         if draws.mirrored is not None:
@@ -256,7 +256,7 @@ class Transform(nn.Module):
         if draws.scale is not None:
             x = x * draws.scale[:, None, None, None, None]
         if self.center == "none" and self.normalize == "none":
-            x = x + origin + self.offset
+            x = x + (origin + self.offset) * valid
         return self._take_stream(x, score, valid)
 
     def _reference_pose(self, batch: RaggedBatch, x: Tensor, valid: Tensor) -> Tensor:
@@ -269,14 +269,12 @@ class Transform(nn.Module):
     def _take_stream(self, x: Tensor, score: Tensor, valid: Tensor) -> Tensor:
         """Bones and motions of the placed joints, with the score behind: `(N, C, T, V, M)`."""
         if self.stream in ("bone", "bone_motion"):
-            x = bone(x, self.parents)
-            score = score.minimum(score.index_select(3, self.parents))
             valid = valid & valid.index_select(3, self.parents)
+            x = bone(x, self.parents).where(valid, 0.0)
+            score = score.minimum(score.index_select(3, self.parents))
         if self.stream in ("joint_motion", "bone_motion"):
-            x = motion(x)
-            valid = valid & next_frame(valid)
-        x = x.where(valid, 0.0)
-        return torch.cat([x, score], 1) if score.shape[1] else x
+            x = motion(x).where(valid & next_frame(valid), 0.0)
+        return torch.cat([x, score], 1) if score.shape[1] else x.contiguous()
 
     def forward(self, batch: RaggedBatch, generator: Generator | None = None) -> Tensor:
         """The model's input `(N, C, T, V, M)` float32, augmented iff a generator is given.

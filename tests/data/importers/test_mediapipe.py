@@ -184,6 +184,7 @@ LONG = "frame,landmark,x,y,z\n"
         (b"\xff\xfe", "not CSV"),
         (b"a,b\n1,2\n", "other columns"),
         (b"frame,x0,y0,z0\n1,2,3,4\n", "other columns"),
+        ((LONG.strip() + ",x\n1,0,2,3,4,5,6\n").encode(), "other columns"),
         ((LONG + "1,0,2\n").encode(), "other columns"),
         ((LONG + "1.5,0,2,3,4\n").encode(), "other columns"),
         ((LONG + "x,0,2,3,4\n").encode(), "not numbers"),

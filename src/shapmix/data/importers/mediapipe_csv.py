@@ -53,6 +53,8 @@ def read_csv(content: bytes, clip: str) -> CsvBodies:
     if missing:
         detail = f"it has no column {missing[0]!r}; expected frame, x0, y0, z0, v0, ... v32, or "
         raise ClipError("other columns", clip, detail + "frame, landmark, x, y, z, visibility")
+    if max(columns.values()) != len(columns) - 1:
+        raise ClipError("other columns", clip, "two columns have the same name")
     rows = [row for row in rows if row]
     if any(len(row) != len(columns) for row in rows):
         raise ClipError("other columns", clip, f"not every row has {len(columns)} values")
