@@ -1,7 +1,9 @@
 """Write a table of skeletons as one's own recordings might be, with few clips of some actions.
 
-    python examples/own_skeletons.py poses.csv
-    shapmix import table poses.csv poses.arrow
+    python examples/own_skeletons.py data/poses.csv
+    shapmix import table data/poses.csv data/poses.arrow
+
+docs/own_skeletons.md goes on from there.
 
 One row a joint, as pose estimators give them: pixels and a score. Six actions of a stick figure,
 by six subjects before two cameras; from 60 training clips (subjects 1 to 4) of the first action
@@ -89,6 +91,7 @@ def recorded(action: str, camera: int, random: np.random.Generator) -> np.ndarra
 def main(path: Path) -> None:
     random = np.random.default_rng(SEED)
     clips = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["clip", "frame", "joint", "x", "y", "score", "label", "subject", "camera"])

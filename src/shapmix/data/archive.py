@@ -239,6 +239,7 @@ class Archive:
         file = mapped(self._file)
         reader = pa.ipc.open_file(file)
         header, self.info = read_header(reader.schema)
+        self._joint_shape = self.info.joint_shape
         batches, self._sums = zip(*checked_batches(reader, header, self.info, file), strict=True)
         table = pa.Table.from_batches(batches)
         self.names: tuple[str, ...] = tuple(table["name"].to_pylist())
@@ -278,26 +279,32 @@ class Archive:
     def keypoints(self, i: int) -> Keypoints:
         """(T, M, V, C) float32 of clip `i`: a read-only view of the file; IndexError beyond N."""
         flat = self._values[self._batch[i]][self._start[i] : self._stop[i]]
-        shape = (int(self.num_frames[i]), int(self.num_persons[i]), *self.info.joint_shape)
-        view: Keypoints = flat.reshape(shape)
+        view: Keypoints = flat.reshape(self._shape(i))
         return view
 
-    def read(self, i: int) -> Keypoints:
-        """(T, M, V, C) float32 of clip `i`: a copy; IndexError beyond N.
+    def _shape(self, i: int) -> tuple[int, int, int, int]:
+        return (int(self.num_frames[i]), int(self.num_persons[i]), *self._joint_shape)
+
+    def read(self, i: int, out: Keypoints | None = None) -> Keypoints:
+        """(T, M, V, C) float32 of clip `i`: a copy, in `out` if given; IndexError beyond N.
 
         For passes over many clips: what is read through the mapping counts as memory of the process
         until the system wants it back, and neighbouring clips with it; what is read here does not.
 
         Raises:
+            ValueError: `out` has another shape or type, or is not contiguous.
             ArchiveError: the file was cut short since it was opened.
         """
-        view = self.keypoints(i)
+        shape = self._shape(i)
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"out is {out.dtype} {out.shape}: expected contiguous float32 {shape}")
         if not hasattr(os, "preadv"):  # Windows
-            return view.copy()
-        clip = np.empty_like(view)
-        if os.preadv(self._file.fileno(), [clip.data], int(self._offset[i])) != clip.nbytes:
+            out[...] = self.keypoints(i)
+        elif os.preadv(self._file.fileno(), [out.data], int(self._offset[i])) != out.nbytes:
             raise ArchiveError(f"{self.path} was cut short while it was open; {REMAKE}")
-        return clip
+        return out
 
     def batches(self) -> Iterator[tuple[Any, Mapping[bytes, bytes]]]:
         """The record batches of the file and their sums, as they were written."""

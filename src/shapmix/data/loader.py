@@ -139,9 +139,14 @@ def collate(
     stop = 0
     for sample, length in zip(samples, lengths, strict=True):
         start, stop = stop, stop + length
-        keypoints = sample.keypoints if archive is None else archive.read(sample.index)
-        bodies = min(num_persons, keypoints.shape[1])
-        frames[start:stop, :bodies] = keypoints[:, :bodies]
+        keypoints = sample.keypoints
+        bodies = keypoints.shape[1]
+        if archive is not None:  # straight into its place where nothing is padded or cut
+            place = frames[start:stop] if bodies == num_persons else None
+            keypoints = archive.read(sample.index, place)
+            if place is not None:
+                continue
+        frames[start:stop, :bodies] = keypoints[:, :num_persons]
         frames[start:stop, bodies:] = 0
     return RaggedBatch(
         frames=torch.from_numpy(frames),

@@ -241,7 +241,8 @@ class Transform(nn.Module):
         origin = pose[:, :, self.center_joint, None, None, None]
         if self.center == "every_frame":
             origin = own_centers(x, valid, self.center_joint, origin)
-        x = x - origin * valid
+        there = valid if score.shape[1] else valid[:, :, :, :1]  # of a body, all joints or none
+        x = x - origin * there
         if self.axis_joints is not None:
             x = rotate(x, alignment(pose, self.axis_joints))
         if draws.mirrored is not None:
@@ -256,7 +257,7 @@ class Transform(nn.Module):
         if draws.scale is not None:
             x = x * draws.scale[:, None, None, None, None]
         if self.center == "none" and self.normalize == "none":
-            x = x + (origin + self.offset) * valid
+            x = x + (origin + self.offset) * there
         return self._take_stream(x, score, valid)
 
     def _reference_pose(self, batch: RaggedBatch, x: Tensor, valid: Tensor) -> Tensor:

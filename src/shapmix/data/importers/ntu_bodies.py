@@ -64,11 +64,16 @@ def select_persons(name: str, recording: Recording, how: Selection) -> tuple[Key
     if not len(recording.frames):
         detail = f"{recording.num_frames} frames without any body"
         raise ClipError("no body", name, detail)
-    if np.isinf(recording.joints).any():
+    is_finite = np.isfinite(recording.joints).all()
+    if not is_finite and np.isinf(recording.joints).any():
         raise ClipError("not finite", name, "a coordinate is infinite or beyond float32")
     notes: list[str] = []
-    bodies = _filled(_tracks(recording, notes), notes)
-    if how.bodies == "all" or len(bodies) == 1:
+    bodies = _tracks(recording, notes)
+    if not is_finite:
+        bodies = _filled(bodies, notes)
+    if len(bodies) == 1:
+        return bodies[0].joints[:, None], notes
+    if how.bodies == "all":
         persons = [[body] for body in bodies]
     else:
         bodies = _without_wide(_without_short(bodies, how, notes), how, notes)
@@ -83,7 +88,7 @@ def _tracks(recording: Recording, notes: list[str]) -> list[Body]:
     """The bodies, in the order in which they are first seen."""
     codes: dict[bytes, int] = {}
     of_each = np.array([codes.setdefault(body_id, len(codes)) for body_id in recording.ids])
-    if len(codes) == 1 and len(recording.frames) == len(np.unique(recording.frames)):
+    if len(codes) == 1 and (np.diff(recording.frames) > 0).all():
         return [Body(recording.frames, recording.joints)]
     order = np.argsort(of_each, kind="stable")
     frames, of_each = recording.frames[order], of_each[order]

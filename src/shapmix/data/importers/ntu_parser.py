@@ -66,18 +66,22 @@ def parse_regular(content: bytes) -> Recording | None:
         content += b"\n"
     text = np.frombuffer(content, np.uint8)
     ends: Offsets = np.flatnonzero(text <= ord(" "))  # of the fields
-    walk = _walk(content, ends)
-    if walk is None:
+    counts = _counts(content, ends)
+    if counts is None:
         return None
-    frame_fields, frames, ids, bodies = walk
+    first = np.cumsum(counts) - counts  # of the bodies before each frame
+    frames = np.repeat(np.arange(len(counts)), counts)
+    frame_fields = 1 + np.arange(len(counts)) + _BLOCK * first
+    bodies = frame_fields[frames] + 1 + _BLOCK * (np.arange(len(frames)) - first[frames])
+    gaps = np.diff(ends)
     separators = text[ends]
     is_line_end = separators == ord("\n")
-    expected = 1 + len(frame_fields) + len(_LINE_ENDS) * len(bodies)
+    num_lines = 1 + len(counts) + len(_LINE_ENDS) * len(bodies)
     sound = (
-        ((separators == ord(" ")) | is_line_end).all()
-        and ends[0] > 0
-        and (ends[1:] - ends[:-1] > 1).all()  # no field is empty
-        and np.count_nonzero(is_line_end) == expected
+        np.count_nonzero(is_line_end) == num_lines
+        and np.count_nonzero(separators == ord(" ")) == len(ends) - num_lines
+        and (gaps > 1).all()  # no field is empty
+        and (gaps[frame_fields - 1] == 2).all()  # numbers of bodies have one digit
         and is_line_end[0]
         and is_line_end[frame_fields].all()
         and is_line_end[bodies[:, None] + _LINE_ENDS].all()
@@ -86,45 +90,28 @@ def parse_regular(content: bytes) -> Recording | None:
     joints = _to_floats(content, ends, bodies[:, None, None] + _XYZ) if sound else None
     if joints is None:
         return None
-    return Recording(len(frame_fields), frames, ids, joints)
+    spans = zip((ends[bodies - 1] + 1).tolist(), ends[bodies].tolist(), strict=True)
+    return Recording(len(counts), frames, [content[start:end] for start, end in spans], joints)
 
 
-def _walk(content: bytes, ends: Offsets) -> tuple[list[int], Offsets, list[bytes], Offsets] | None:
-    """Field of each frame's number of bodies; frame, id and first field of each body."""
-
-    def text(field: int) -> bytes:
-        return content[ends[field - 1] + 1 if field else 0 : ends[field]]
-
-    def number(field: int) -> int:
-        digits = text(field)
-        if not digits.isdigit() or len(digits) > _MOST_DIGITS:
-            raise ValueError
-        return int(digits)
-
-    frame_fields: list[int] = []
-    frames: list[int] = []
-    ids: list[bytes] = []
-    bodies: list[int] = []
-    field, num_fields = 1, len(ends)
-    try:
-        num_frames = number(0)
-        if num_frames > MOST_FRAMES:
+def _counts(content: bytes, ends: Offsets) -> Offsets | None:
+    """(T,): the number of bodies in each frame, of which only the last digit is read; None when
+    that many frames and bodies do not have as many fields as there are."""
+    digits = content[: ends[0]]
+    if not digits.isdigit() or len(digits) > _MOST_DIGITS or int(digits) > MOST_FRAMES:
+        return None
+    counts = []
+    end = memoryview(ends)  # gives plain numbers, and quickly
+    field, num_fields = 1, len(end)
+    for _ in range(int(digits)):
+        if field >= num_fields:
             return None
-        for frame in range(num_frames):
-            frame_fields.append(field)
-            following = field + 1 + _BLOCK * number(field)
-            if following > num_fields:
-                return None
-            for body in range(field + 1, following, _BLOCK):
-                frames.append(frame)
-                ids.append(text(body))
-                bodies.append(body)
-            field = following
-    except (ValueError, IndexError):
-        return None
-    if field != num_fields:
-        return None
-    return frame_fields, np.array(frames, np.int64), ids, np.array(bodies, np.int64)
+        count = content[end[field] - 1] - ord("0")
+        if not 0 <= count <= 9:
+            return None
+        counts.append(count)
+        field += 1 + _BLOCK * count
+    return np.array(counts, np.int64) if field == num_fields else None
 
 
 def _all_have_joints(text: npt.NDArray[np.uint8], ends: Offsets, fields: Offsets) -> bool:
