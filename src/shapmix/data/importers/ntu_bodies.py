@@ -86,12 +86,13 @@ def select_persons(name: str, recording: Recording, how: Selection) -> tuple[Key
 
 def _tracks(recording: Recording, notes: list[str]) -> list[Body]:
     """The bodies, in the order in which they are first seen."""
+    ids, when = recording.ids, recording.frames
+    if ids.count(ids[0]) == len(ids) and (when[1:] > when[:-1]).all():
+        return [Body(when, recording.joints)]
     codes: dict[bytes, int] = {}
-    of_each = np.array([codes.setdefault(body_id, len(codes)) for body_id in recording.ids])
-    if len(codes) == 1 and (np.diff(recording.frames) > 0).all():
-        return [Body(recording.frames, recording.joints)]
+    of_each = np.array([codes.setdefault(body_id, len(codes)) for body_id in ids])
     order = np.argsort(of_each, kind="stable")
-    frames, of_each = recording.frames[order], of_each[order]
+    frames, of_each = when[order], of_each[order]
     new = (np.diff(frames, prepend=-1) != 0) | (np.diff(of_each, prepend=-1) != 0)
     if not new.all():
         notes.append(REPEATED)
