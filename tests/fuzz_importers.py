@@ -8,6 +8,7 @@ An input is a function of (format, seed, number): the one that fails is printed 
 """
 
 import argparse
+import os
 import random
 import resource
 import shutil
@@ -30,6 +31,7 @@ SECONDS = 30
 MOST_MEMORY = 1_000_000_000
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.", "socket.connect")
 FORBIDDEN += ("pickle.find_class",)
+WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 TOKENS = [
     *(b"", b"0", b"-1", b"1", b"999999999999", b"4294967295", b"18446744073709551616", b"9" * 400),
     *(b"nan", b"NaN", b"inf", b"-Infinity", b"1e400", b"1e39", b"1_0", b"null", b"true"),
@@ -148,7 +150,11 @@ class Watch:
     def __call__(self, event: str, args: tuple[object, ...]) -> None:
         if event.startswith(FORBIDDEN):
             self.seen.append(f"{event} {args!r}"[:200])
-        writes = event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
+        if event == "open":
+            mode, flags = args[1], args[2]
+            writes = bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool(flags & WRITE)
+        else:
+            writes = event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink")
         if writes and not str(args[0]).startswith((self.allowed, "/dev/null")):
             self.seen.append(f"{event} {args!r}"[:200])
 

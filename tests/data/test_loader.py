@@ -193,11 +193,32 @@ def test_clips_are_read_as_they_are_mapped(archive: Archive) -> None:
         np.testing.assert_array_equal(clip, archive.keypoints(i))
         assert clip.flags.writeable
         assert not np.shares_memory(clip, archive.keypoints(i))
+        place = np.ones((len(clip) + 2, *clip.shape[1:]), np.float32)
+        assert archive.read(i, place[1:-1]).base is place
+        np.testing.assert_array_equal(place[1:-1], clip)
+        assert (place[[0, -1]] == 1).all()
     with pytest.raises(IndexError):
         archive.read(len(archive))
     dataset = ClipDataset(archive)
     samples = [dataset[i] for i in range(len(dataset))]
     assert equal(dataset.collate(samples), collate(samples, dataset.num_persons))
+
+
+def test_a_clip_is_read_only_where_it_fits(archive: Archive) -> None:
+    shape = archive.keypoints(1).shape
+    wide = np.zeros((shape[0], shape[1] + 1, *shape[2:]), np.float32)
+    for out in (wide, wide[:, :-1], np.zeros(shape)):
+        with pytest.raises(ValueError, match=r"out is float.*: expected contiguous float32 \("):
+            archive.read(1, out)
+    assert not wide.any()
+
+
+@pytest.mark.parametrize("persons", [1, 2, 3, 4])
+def test_collating_from_the_archive_is_collating_its_views(archive: Archive, persons: int) -> None:
+    """Whether a clip has as many persons as the batch, more or fewer."""
+    dataset = ClipDataset(archive, num_persons=persons)
+    samples = [dataset[i] for i in range(len(dataset))]
+    assert equal(dataset.collate(samples), collate(samples, persons))
 
 
 @pytest.mark.skipif(not hasattr(os, "preadv"), reason="clips are copied from the mapping")

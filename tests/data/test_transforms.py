@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from shapmix.data.geometry import bone, rotation_matrices
+from shapmix.data.geometry import bone, interleave, rotation_matrices
 from shapmix.data.loader import RaggedBatch, Sample, collate
 from shapmix.data.resample import (
     central_crop,
@@ -204,6 +204,14 @@ def test_random_crops_reach_every_start_and_every_length() -> None:
     start, size = random_crop(torch.full((5000,), 20), 8, (0.5, 1.0), generator())
     assert set(size.tolist()) == set(range(10, 20))
     assert set(start[size == 10].tolist()) == set(range(11))
+
+
+@pytest.mark.parametrize("persons", [1, 2, 3])
+def test_interleaving_changes_the_memory_alone(persons: int) -> None:
+    x = torch.randn(4, 3, persons, 5, 7, generator=generator()).permute(0, 1, 3, 4, 2)
+    found = interleave(x)
+    assert torch.equal(found, x)
+    assert found.is_contiguous()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ was stopped goes on where it was when the same command is given again.
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -61,9 +62,11 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 def prepare(words: list[str]) -> list[str]:
     """`auto` becomes the format that the source has."""
     at = words.index("auto") if "auto" in words else len(words)
-    if at + 1 >= len(words) or any(word in IMPORTERS for word in words[:at]):
+    if at == len(words) or any(word in IMPORTERS for word in words[:at]):
         return words
-    source = words[at + 1]
+    source = _first_argument(words[at + 1 :])
+    if source is None or {"--help", "-h"} & set(words):
+        return words[:at] + words[at + 1 :]
     if not Path(source).exists():
         raise ValueError(f"no file or folder {source}")
     found = recognise(source)
@@ -77,6 +80,26 @@ def prepare(words: list[str]) -> list[str]:
     for other, why in list(found.items())[1:]:
         print(f"  (not {other}, although it has {why})")
     return [*words[:at], name, *words[at + 1 :]]
+
+
+def _first_argument(words: list[str]) -> str | None:
+    """The first word that is neither an option nor an option's value."""
+    value = False
+    for word in words:
+        if word.startswith("--"):
+            value = "=" not in word and word != "--strict"
+        elif value:
+            value = False
+        else:
+            return word
+    return None
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run(args: Namespace) -> None:
@@ -113,7 +136,7 @@ def run(args: Namespace) -> None:
             args.out,
             _options(args),
             strict=args.strict,
-            workers=(os.cpu_count() or 1) if args.workers is None else args.workers,
+            workers=_cores() if args.workers is None else args.workers,
             on_progress=show,
         )
     if args.report is not None:
@@ -134,10 +157,11 @@ def _progress() -> "Progress":
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
     columns = ("{task.description}", BarColumn(), TaskProgressColumn())
-    return Progress(
+    return Progress(  # nothing where the output is no terminal
         *columns,
         "{task.fields[clips]}",
         "{task.fields[rate]}",
         TimeRemainingColumn(),
         transient=True,
+        disable=not sys.stdout.isatty(),
     )

@@ -69,6 +69,7 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 
 def run(args: Namespace) -> None:
     """Make the split, save it, print its classes."""
+    import numpy as np
     from rich.console import Console
     from rich.table import Table
 
@@ -92,11 +93,21 @@ def run(args: Namespace) -> None:
     console = Console()
     console.print(table)
     validated = counts["val"]
-    if len(set(validated.tolist())) > 1:
+    cut = args.imbalance is not None or args.train_list is not None
+    if cut and len(set(validated.tolist())) > 1:
         console.print(
             f"Validation has {validated.min()} to {validated.max()} clips a class: the long tail "
             "left no more of some. A class with few weighs as much as the others in the mean-class "
             "accuracy that selects the epoch.",
             style="yellow",
         )
+    trained = counts["train"]
+    if args.imbalance is not None and args.order == "label" and (np.diff(trained) > 0).any():
+        console.print(
+            "Not every class had as many clips as its place in the long tail asks for: classes keep "
+            "the order of their labels. `--order size` keeps the largest ones large.",
+            style="yellow",
+        )
     console.print(f"split: {args.out}", soft_wrap=True)
+    train = f"shapmix train --archive {args.archive} --split {args.out}"
+    console.print(f"next: {train}", soft_wrap=True)

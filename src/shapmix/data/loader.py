@@ -139,15 +139,14 @@ def collate(
     stop = 0
     for sample, length in zip(samples, lengths, strict=True):
         start, stop = stop, stop + length
-        keypoints = sample.keypoints
-        bodies = keypoints.shape[1]
-        if archive is not None:  # straight into its place where nothing is padded or cut
-            place = frames[start:stop] if bodies == num_persons else None
-            keypoints = archive.read(sample.index, place)
-            if place is not None:
-                continue
-        frames[start:stop, :bodies] = keypoints[:, :num_persons]
-        frames[start:stop, bodies:] = 0
+        keypoints, place = sample.keypoints, frames[start:stop]
+        if archive is not None and keypoints.shape == place.shape:
+            archive.read(sample.index, place)
+            continue
+        if archive is not None:
+            keypoints = archive.read(sample.index)
+        place[:, : keypoints.shape[1]] = keypoints[:, :num_persons]
+        place[:, keypoints.shape[1] :] = 0
     return RaggedBatch(
         frames=torch.from_numpy(frames),
         lengths=torch.tensor(lengths),

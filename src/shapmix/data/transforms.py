@@ -19,6 +19,7 @@ from shapmix.data.geometry import (
     bone,
     first_pose,
     first_pose_of_clip,
+    interleave,
     mirror,
     motion,
     next_frame,
@@ -233,7 +234,10 @@ class Transform(nn.Module):
         return Draws(positions, rotation, scale, mirrored)
 
     def apply_draws(self, batch: RaggedBatch, draws: Draws) -> Tensor:
-        """The transform with given parameters: `(N, C, T, V, M)` float32."""
+        """The transform with given parameters: `(N, C, T, V, M)` float32.
+
+        Every step leaves what is not valid at zero.
+        """
         D = self.num_coordinates
         clips, valid = sample_frames(batch.frames, batch.lengths, draws.positions, D)
         x, score = clips[:, :D], clips[:, D:]
@@ -242,7 +246,7 @@ class Transform(nn.Module):
         if self.center == "every_frame":
             origin = own_centers(x, valid, self.center_joint, origin)
         there = valid if score.shape[1] else valid[:, :, :, :1]  # of a body, all joints or none
-        x = x - origin * there
+        x, valid = interleave(x - origin * there), valid.contiguous()  # in memory, persons last
         if self.axis_joints is not None:
             x = rotate(x, alignment(pose, self.axis_joints))
         if draws.mirrored is not None:
@@ -257,7 +261,7 @@ class Transform(nn.Module):
         if draws.scale is not None:
             x = x * draws.scale[:, None, None, None, None]
         if self.center == "none" and self.normalize == "none":
-            x = x + (origin + self.offset) * there
+            x = (x + origin + self.offset).where(valid, 0.0)
         return self._take_stream(x, score, valid)
 
     def _reference_pose(self, batch: RaggedBatch, x: Tensor, valid: Tensor) -> Tensor:
@@ -275,7 +279,7 @@ class Transform(nn.Module):
             score = score.minimum(score.index_select(3, self.parents))
         if self.stream in ("joint_motion", "bone_motion"):
             x = motion(x).where(valid & next_frame(valid), 0.0)
-        return torch.cat([x, score], 1) if score.shape[1] else x.contiguous()
+        return torch.cat([x, score], 1) if score.shape[1] else x
 
     def forward(self, batch: RaggedBatch, generator: Generator | None = None) -> Tensor:
         """The model's input `(N, C, T, V, M)` float32, augmented iff a generator is given.

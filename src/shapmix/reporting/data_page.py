@@ -79,7 +79,9 @@ def write_data_page(path: Path, summary: DataSummary) -> Path:
     """
     sections = [
         Section("Facts", summary.facts),
-        Section("Findings", summary.findings),
+        Section("Findings", summary.findings)
+        if summary.findings.rows
+        else Section("Findings", None, "Nothing suspicious was found."),
         Section(
             "The long tail",
             class_curve_figure(summary.class_counts, summary.class_names, summary.counted),

@@ -35,10 +35,10 @@ img { max-width: 100%; height: auto; background: #fff; border-radius: .5rem; }
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: a heading, and a table or a matplotlib figure with its description."""
+    """A part of the page: a heading, and perhaps a table or a matplotlib figure, described."""
 
     title: str
-    body: "Table | Figure"
+    body: "Table | Figure | None"
     description: str = ""
 
 
@@ -59,7 +59,10 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> Path:
 
 def _section(section: Section) -> str:
     body = section.body
-    shown = body.html() if isinstance(body, Table) else _image(body, section.description)
+    if body is None:
+        shown = ""
+    else:
+        shown = body.html() if isinstance(body, Table) else _image(body, section.description)
     said = f'<p class="note">{escape(section.description)}</p>\n' if section.description else ""
     return f"<section>\n<h2>{escape(section.title)}</h2>\n{shown}\n{said}</section>"
 

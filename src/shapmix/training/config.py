@@ -16,7 +16,7 @@ class TrainConfig:
         archive: the data set, an .arrow file made by `shapmix import`.
         split: which clips train, validate and test, a .json file made by `shapmix split`; without
             it the archive's own first protocol is used as it is.
-        out: the run folder; runs/<archive>-<mixer>-<loss>-s<seed> when not given.
+        out: the run folder; runs/<split>-<model>-<stream>-<mixer>-<loss>-s<seed> when not given.
         seed: decides weights, order of clips, augmentation and mixing.
         mixer: how training clips are mixed: shapmix, stmix, mixup or none.
         mixer_options: options of the mixer, such as {estimator: exact, tau: 0.2} or

@@ -127,6 +127,17 @@ def test_ids_are_exact() -> None:
     assert set(found.ids) == {str(huge).encode(), str(near).encode()}
 
 
+def test_more_bodies_than_one_digit_counts() -> None:
+    track = scene("plain").tracks[0]
+    crowd = [track._replace(body_id=n) for n in range(12)]
+    content = generator.text(generator.Scene(6, crowd))
+    assert parse_regular(content) is None
+    found = parse("x", content)
+    assert found.ids == [str(n).encode() for _ in range(6) for n in range(12)]
+    np.testing.assert_array_equal(found.joints[::12], track.joints.astype(np.float32))
+    assert found.frames.tolist() == [frame for frame in range(6) for _ in range(12)]
+
+
 # ---- damaged clips
 
 LINES = GOOD.split(b"\n")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shapmix.data.importers.peek import Peek
 
 MIB = 2**20
+MOST_DETAIL = 400  # characters
 
 
 class SourceError(ValueError):
@@ -110,6 +111,7 @@ class ImportReport:
         bytes: of the source done so far, of `total_bytes`.
         ignored: files that are not of this format.
         skipped: reason -> names of the damaged clips.
+        details: reason -> what was found in the first of them, and what was expected.
         repaired: what was mended -> names of those clips.
     """
 
@@ -122,6 +124,7 @@ class ImportReport:
     total_bytes: int = 0
     ignored: int = 0
     skipped: dict[str, list[str]] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
     repaired: dict[str, list[str]] = field(default_factory=dict)
 
     def skip(self, error: ClipError) -> None:
@@ -129,6 +132,7 @@ class ImportReport:
         if self.strict:
             raise SourceError(f"{error} (strict: an import without it would skip this clip)")
         self.skipped.setdefault(error.reason, []).append(error.clip)
+        self.details.setdefault(error.reason, error.detail[:MOST_DETAIL])
 
     def repair(self, what: str, clip: str) -> None:
         """Note that a clip was imported with something mended."""
@@ -142,6 +146,7 @@ class ImportReport:
         for mine, theirs in ((self.skipped, part.skipped), (self.repaired, part.repaired)):
             for reason, names in theirs.items():
                 mine.setdefault(reason, []).extend(names)
+        self.details = part.details | self.details
 
     @property
     def num_skipped(self) -> int:
@@ -158,6 +163,8 @@ class ImportReport:
             for reason, names in sorted(notes.items()):
                 first = ", ".join(map(_printable, names[:3])) + (", ..." if len(names) > 3 else "")
                 lines.append(f"{len(names)} {verb}: {reason} ({first})")
+                if verb == "skipped" and (detail := self.details.get(reason)):
+                    lines.append(f"  {_printable(names[0])}: {_printable(detail)}")
         if self.ignored:
             lines.append(f"{self.ignored} other files ignored")
         return "\n".join(lines)

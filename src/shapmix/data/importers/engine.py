@@ -71,6 +71,7 @@ def import_source(
             jobs = [Part(folder, number, units, strict) for number, units in enumerate(parts)]
             _read_parts(source, jobs, report, workers, on_progress)
             _join(source, jobs, out, report)
+            _clear(folder)
     except Timeout:
         raise BlockingIOError(
             f"another import to {out} is running; wait for it or stop it"
@@ -90,6 +91,13 @@ def check_out(out: Path) -> None:
         with out.open("rb") as file:
             if file.read(6) != b"ARROW1":
                 raise ValueError(f"{out} exists and is no archive; choose another name for it")
+
+
+def _clear(folder: Path) -> None:
+    """Remove everything but the lock, which another import may wait for."""
+    for path in folder.iterdir():
+        if path.name != "lock":
+            path.unlink()
 
 
 @dataclass(frozen=True)
@@ -148,9 +156,7 @@ def _take_up(folder: Path, source: Source, recipe: dict[str, Any]) -> None:
     wanted = json.dumps(key, indent=1, default=str).encode()
     if manifest.is_file() and manifest.read_bytes() == wanted:
         return
-    for path in folder.iterdir():
-        if path.name != "lock":
-            path.unlink()
+    _clear(folder)
     with atomic_file(manifest) as file:
         file.write(wanted)
 
@@ -244,8 +250,10 @@ def _join(source: Source, parts: list[Part], out: Path, report: ImportReport) ->
     if not report.read:
         raise SourceError(f"no clip could be imported:\n{report}")
     # Reports come in as the parts are done; the final one is in the order of the source.
-    report.skipped, report.repaired, report.read, report.units, report.bytes = {}, {}, 0, 0, 0
-    with ArchiveWriter(out, source.info, columns=source.columns) as writer:
+    report.skipped, report.repaired, report.details = {}, {}, {}
+    report.read = report.units = report.bytes = 0
+    joined = parts[0].folder / "joined.arrow"  # a kill meanwhile leaves nothing beside `out`
+    with ArchiveWriter(joined, source.info, columns=source.columns) as writer:
         for part in parts:
             done = part.done()
             if done is None:
@@ -255,3 +263,4 @@ def _join(source: Source, parts: list[Part], out: Path, report: ImportReport) ->
                 for error in writer.append(Archive(part.archive)):
                     report.skip(error)
                     report.read -= 1
+    joined.replace(out)

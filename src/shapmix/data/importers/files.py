@@ -14,7 +14,7 @@ from typing import Any
 from shapmix.data.clip import ClipError
 from shapmix.data.importers.base import MIB, SourceError, Unit
 from shapmix.data.importers.inflate import inflate
-from shapmix.data.importers.peek import UNREADABLE
+from shapmix.data.importers.peek import UNREADABLE, is_hidden
 
 
 @dataclass
@@ -22,7 +22,8 @@ class SourceFiles:
     """The files of a zip or of a folder, read by name, nothing extracted.
 
     Names are only ever looked up, never used to write: a member called "../x" is read like any
-    other. Of a folder, only regular files that lie inside it are read: no link that leads out of
+    other. Hidden files, such as those of notebooks, of macOS and of an import under way, are left
+    out. Of a folder, only regular files that lie inside it are read: no link that leads out of
     it, no pipe, no device. Picklable: each process opens the zip itself.
 
     Args:
@@ -106,11 +107,11 @@ class SourceFiles:
         return target
 
     def _from_zip(self, name: str) -> bytes:
-        self._check_size(self.sizes[name], name)
         if self._zip is None:
             self._zip = zipfile.ZipFile(self.source)
         member, stream = self._zip.getinfo(name), self._zip.fp
         assert stream is not None
+        self._check_size(member.file_size, name)
         content = inflate(stream, member)
         if content is None:
             with self._zip.open(member) as file:
@@ -130,13 +131,22 @@ def _clip(name: str) -> str:
 
 def _folder(source: Path) -> list[tuple[str, int, int]]:
     """Name, size and time of modification of each file; links to folders are not followed."""
-    entries = []
-    for folder, _, names in os.walk(source):
+    entries, links = [], []
+    for folder, folders, names in os.walk(source):
+        links += [name for name in folders if Path(folder, name).is_symlink()]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         for name in names:
+            if is_hidden(name):
+                continue
             path = Path(folder, name)
-            status = path.lstat() if path.is_symlink() else path.stat()
+            status = path.lstat()
             relative = path.relative_to(source).as_posix()
             entries.append((relative, status.st_size, status.st_mtime_ns))
+    if links and not entries:
+        raise SourceError(
+            f"{source} holds only links to folders, such as {links[0]}, which are not followed; "
+            "import the folders that they lead to, or copy these"
+        )
     return sorted(entries)
 
 
@@ -144,7 +154,11 @@ def _members(source: Path) -> list[tuple[str, int, int]]:
     """Name, size and CRC-32 of each member; of several with one name the last, as zip has it."""
     try:
         with zipfile.ZipFile(source) as archive:
-            members = {m.filename: m for m in archive.infolist() if not m.is_dir()}
+            members = {
+                m.filename: m
+                for m in archive.infolist()
+                if not m.is_dir() and not any(map(is_hidden, PurePosixPath(m.filename).parts))
+            }
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
         raise SourceError(f"{source} is neither a folder nor a zip file ({error})") from error
     return sorted((name, m.file_size, m.CRC) for name, m in members.items())

@@ -13,9 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from shapmix.data.clip import ClipError, Keypoints
 from shapmix.data.importers.base import MIB
@@ -43,11 +46,18 @@ class Selection:
     max_persons: int
 
 
-class Body(NamedTuple):
+@dataclass(eq=False)
+class Body:
     """What was seen under one id: its frames (n,), ascending, and joints (n, V, 3)."""
 
     frames: Offsets
     joints: Keypoints
+
+    @cached_property
+    def extent(self) -> npt.NDArray[np.float64]:
+        """(2, n): width and height in each frame, in metres."""
+        by_joint = self.joints[..., :2].transpose(1, 2, 0).astype(np.float64, order="C")
+        return np.asarray(by_joint.max(0) - by_joint.min(0))
 
 
 def select_persons(name: str, recording: Recording, how: Selection) -> tuple[Keypoints, list[str]]:
@@ -92,14 +102,16 @@ def _tracks(recording: Recording, notes: list[str]) -> list[Body]:
     codes: dict[bytes, int] = {}
     of_each = np.array([codes.setdefault(body_id, len(codes)) for body_id in ids])
     order = np.argsort(of_each, kind="stable")
-    frames, of_each = when[order], of_each[order]
-    new = (np.diff(frames, prepend=-1) != 0) | (np.diff(of_each, prepend=-1) != 0)
+    when, of_each = when[order], of_each[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (when[1:] != when[:-1]) | (of_each[1:] != of_each[:-1])
     if not new.all():
         notes.append(REPEATED)
-        order, frames, of_each = order[new], frames[new], of_each[new]
-    cuts = np.flatnonzero(np.diff(of_each)) + 1
-    joints = np.split(recording.joints[order], cuts)
-    return [Body(*both) for both in zip(np.split(frames, cuts), joints, strict=True)]
+        order, when, of_each = order[new], when[new], of_each[new]
+    joints = recording.joints[order]
+    cuts = np.flatnonzero(of_each[1:] != of_each[:-1]) + 1
+    spans = pairwise([0, *cuts.tolist(), len(order)])
+    return [Body(when[start:end], joints[start:end]) for start, end in spans]
 
 
 def _filled(bodies: list[Body], notes: list[str]) -> list[Body]:
@@ -135,8 +147,7 @@ def _without_wide(bodies: list[Body], how: Selection, notes: list[str]) -> list[
 
 def _is_wide(body: Body, how: Selection) -> Mask:
     """(n,): in which frames a body is wider than `wide_frame` times its height."""
-    by_joint = body.joints[..., :2].transpose(1, 2, 0).astype(np.float64, order="C")
-    width, height = np.ptp(by_joint, axis=0)
+    width, height = body.extent
     return np.asarray(width > how.wide_frame * height)
 
 

@@ -101,7 +101,7 @@ def _counts(content: bytes, ends: Offsets) -> Offsets | None:
     if not digits.isdigit() or len(digits) > _MOST_DIGITS or int(digits) > MOST_FRAMES:
         return None
     counts = []
-    end = memoryview(ends)  # gives plain numbers, and quickly
+    end = ends.data  # of which an element is a plain number, and quick to get
     field, num_fields = 1, len(end)
     for _ in range(int(digits)):
         if field >= num_fields:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -15,6 +16,11 @@ MOST_NAMES = 20_000
 HEAD_BYTES = 65_536
 # What a damaged or strange file raises when it is read.
 UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is nobody's data: `.name`, `__MACOSX`."""
+    return (name.startswith(".") and name not in (".", "..")) or name == "__MACOSX"
 
 
 @dataclass(frozen=True)
@@ -41,16 +47,22 @@ class Peek:
     def names(self) -> tuple[str, ...]:
         """Of the files, with "/" between folders; the first ones, where there are very many."""
         if self.is_folder:
-            paths = (Path(top, name) for top, _, names in walk(self.source) for name in names)
-            first = islice(paths, MOST_NAMES)
+            first = islice(self._files(), MOST_NAMES)
             return tuple(sorted(path.relative_to(self.source).as_posix() for path in first))
         if self.is_zip:
             try:
                 with zipfile.ZipFile(self.source) as archive:
-                    return tuple(sorted(archive.namelist()[:MOST_NAMES]))
+                    names = (name for name in archive.namelist() if not name.endswith("/"))
+                    shown = (n for n in names if not any(map(is_hidden, PurePosixPath(n).parts)))
+                    return tuple(sorted(islice(shown, MOST_NAMES)))
             except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
                 return ()
         return (self.source.name,)
+
+    def _files(self) -> Iterator[Path]:
+        for top, folders, names in walk(self.source):
+            folders[:] = sorted(name for name in folders if not is_hidden(name))
+            yield from (Path(top, name) for name in sorted(names) if not is_hidden(name))
 
     def ending(self, *suffixes: str) -> list[str]:
         """Names that end in one of the suffixes, whatever their case."""

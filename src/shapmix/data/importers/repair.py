@@ -16,8 +16,7 @@ Mask = npt.NDArray[np.bool_]
 
 def present_bodies(keypoints: Keypoints) -> Mask:
     """`(T, M)`: whether a body of `(T, M, V, C)` has a coordinate that is neither zero nor NaN."""
-    coordinates = np.nan_to_num(keypoints, nan=0.0) != 0
-    mask: Mask = coordinates.any((2, 3))
+    mask: Mask = np.asarray((np.abs(keypoints) > 0).any((2, 3)))
     return mask
 
 

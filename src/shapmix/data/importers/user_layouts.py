@@ -92,6 +92,11 @@ def layout_of_names(joints: Sequence[str], layout: str | None, where: str) -> La
         differences = [f"lacks {_listed(lacking)}"] if lacking else []
         differences += [f"has {_listed(further)} in addition"] if further else []
         near = f"; the nearest is {nearest}, of which it {' and '.join(differences)}"
+        if len(lacking) == len(further):  # so many joints are only spelt in another way
+            raise SourceError(
+                f"{where} has {len(joints)} joints, which are no layout of the catalog{near}. "
+                "Spell them as it does, or describe the skeleton in a file: --layout mine.yaml"
+            )
     raise SourceError(
         f"{where} has {len(joints)} joints, which are no layout of the catalog{near}. "
         f"{_how(sorted(joints))}"
