@@ -154,7 +154,10 @@ class Watch:
             mode, flags = args[1], args[2]
             writes = bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool(flags & WRITE)
         else:
-            writes = event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink")
+            changes = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink")
+            writes = (
+                event in changes and Path(str(args[0])).is_absolute()
+            )  # rmtree goes by descriptors
         if writes and not str(args[0]).startswith((self.allowed, "/dev/null")):
             self.seen.append(f"{event} {args!r}"[:200])
 

@@ -147,11 +147,10 @@ def _write_page(
     counts = class_counts(archive.labels, info.num_classes) if split is None else split.class_counts
     headings = ("severity", "found", "clips", "why", "what to do")
     rows = [(f.severity, f.title, f.first_clips(), f.why, f.remedy) for f in findings]
-    none = ("nothing suspicious was found",) if not findings else ()
     summary = DataSummary(
         title=f"The data of {archive.path.name}",
         facts=Table("Of all clips", (Name("fact", ""), Name("value", "")), tuple(facts.items())),
-        findings=Table("Findings", tuple(Name(h, h) for h in headings), tuple(rows), none),
+        findings=Table("Findings", tuple(Name(h, h) for h in headings), tuple(rows)),
         classes=classes,
         class_counts=counts,
         class_names=info.class_names,

@@ -177,7 +177,8 @@ def _protocol(
         raise SplitError("give a protocol, or both train and test in its place")
     known = archive.info.splits
     if not known:
-        raise SplitError(f"{archive.path.name} has no protocol of its own; give train and test")
+        raise SplitError(f"{archive.path.name} has no protocol of its own; say which clips "
+            "train and which test: shapmix split --train ... --test ...")
     protocol = next(iter(known)) if protocol is None else protocol
     if protocol not in known:
         hint = did_you_mean(protocol, known)

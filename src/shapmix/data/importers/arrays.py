@@ -42,6 +42,10 @@ from shapmix.layouts import Layout
 DEFAULT_ORDER = {2: "TVC", 3: "TVC", 4: "TMVC"}  # by the number of axes
 
 
+# Layouts of pose estimators for pictures, whose third value is mostly a confidence.
+FLAT = ("coco17", "openpose18", "openpose25")
+
+
 @dataclass(frozen=True)
 class Options:
     """Options of arrays.
@@ -95,6 +99,11 @@ def open_source(source: Path, options: Options) -> Arrays:
     classes = find_classes(labels.values, options.class_names, options.label_base)
     first, layout, C = _first_sound(files, names, options)
     channels = options.channels or {2: "xy", 3: "xyz"}.get(C)
+    if C == 3 and options.channels is None and layout.name in FLAT:
+        raise SourceError(
+            f"{first} has three values a joint, and {layout.name} is mostly seen in pictures: say "
+            "--channels xyc (x, y and a confidence) or --channels xyz"
+        )
     if channels is None or len(channels) != C:
         known = "xy, xyz or xyc" if channels is None else f"{channels}, {len(channels)}"
         raise SourceError(f"{first} has {C} coordinates a joint, expected {known}")
