@@ -157,7 +157,7 @@ class Watch:
             changes = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink")
             writes = (
                 event in changes and Path(str(args[0])).is_absolute()
-            )  # rmtree goes by descriptors
+            )
         if writes and not str(args[0]).startswith((self.allowed, "/dev/null")):
             self.seen.append(f"{event} {args!r}"[:200])
 
