@@ -1,17 +1,18 @@
 """The configurations: each is valid, and the commands at its top run on generated sources."""
 
-import json
 import pickle
 import re
 import shlex
+from collections import defaultdict
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import pytest
 from jsonargparse import ArgumentParser
 
-from generators import ntu_raw
+from generators import kinetics_json, ntu_raw
 from shapmix.commands import cli, train
 from shapmix.data.archive import Archive
 from shapmix.data.splits import Split
@@ -21,10 +22,11 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = {str(path.relative_to(ROOT)): path for path in sorted(ROOT.glob("configs/*/*.yaml"))}
 GUIDE = ROOT / "docs" / "protocols.md"
 STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
-SMALL = [
-    *("--num-frames", "16", "--model-options.width", "8", "--batch-size", "16"),
-    *("--accelerator", "cpu", "--progress", "false", "--fast-dev-run", "true"),
+SLIM = [
+    *("--model-options.width", "8", "--accelerator", "cpu"),
+    *("--progress", "false", "--fast-dev-run", "true"),
 ]
+SMALL = ["--num-frames", "16", "--batch-size", "16", *SLIM]
 
 
 def commands(path):
@@ -49,69 +51,67 @@ def parse(path, *words):
     return TrainConfig(**{key: value for key, value in values.items() if key != "config"})
 
 
-def ntu(path, num_classes):
-    """Six clips of every class, with both sides of every protocol."""
-    names = ntu_raw.sample_names(6 * num_classes, num_classes)
-    ntu_raw.write_dataset(path, names, frames=6, zipped=path.suffix == ".zip")
+def ntu60(path):
+    """The official zip: six clips of every class, with both sides of every protocol."""
+    names = ntu_raw.sample_names(6 * 60)
+    kinds = ntu_raw.KINDS
+    ntu_raw.write_dataset(path, names, zipped=True, kinds=kinds, pool=2 * len(kinds) + 1)
 
 
-def write_hrnet(path):
-    """Annotations of Kinetics-400 and, in a folder beside them, the detections of each class."""
+def ntu120(folder):
+    """Both official zips: actions 61 to 120 are in the second only."""
+    ntu60(folder / "nturgbd_skeletons_s001_to_s017.zip")
+    names = [name for name in ntu_raw.sample_names(6 * 120, 120) if int(name[-3:]) > 60]
+    second = folder / "nturgbd_skeletons_s018_to_s032.zip"
+    ntu_raw.write_dataset(second, names, frames=20, zipped=True, kinds=ntu_raw.KINDS, pool=23)
+
+
+def videos():
+    """Part and label of 360 videos of six classes, the first class with the most."""
+    labels = [("train", label) for label in range(6) for _ in range(66 - 8 * label)]
+    return labels + [("val", label) for label in range(6) for _ in range(14)]
+
+
+def hrnet(path):
+    """Annotations of Kinetics-400 and, in a folder beside them, the detections of each class:
+    the scenes of Kinetics-Skeleton in pixels, without the neck that COCO does not have."""
     rng = np.random.default_rng(0)
-    annotations, split = [], {"train": [], "val": []}
+    annotations, split, detected = [], {"train": [], "val": []}, defaultdict(dict)
+    for i, ((part, label), kind) in enumerate(zip(videos(), cycle(DETECTED), strict=False)):
+        scene = kinetics_json.scene(kind, label, int(rng.integers(15, 26)), rng)
+        frames = [number for number, bodies in enumerate(scene) for _ in bodies]
+        points = np.array([body[COCO] for bodies in scene for body in bodies])
+        name = f"video{i}"
+        detected[label][name] = {"keypoint": (points * (320, 240, 1)).astype(np.float16)}
+        split[part].append(name)
+        annotations.append(
+            {
+                "frame_dir": name,
+                "label": label,
+                "total_frames": len(scene),
+                "img_shape": (240, 320),
+                "original_shape": (240, 320),
+                "raw_file": f"/somewhere/else/class{label}.pkl",
+                "frame_inds": np.array(frames, np.int16),
+                "box_score": points[..., 2].mean(1).astype(np.float16),
+                "valid": {0.5: len(set(frames))},
+            }
+        )
     kpfiles = path.parent / "kpfiles"
     kpfiles.mkdir()
-    for label in range(6):
-        detected = {}
-        for i in range(14 - label):
-            name, frames = f"video{label}_{i}", np.arange(20).repeat(1 + i % 2)
-            points = rng.uniform(0, 200, (len(frames), 17, 3))
-            points[..., 2] = rng.uniform(0.1, 1, points.shape[:2])
-            detected[name] = {"keypoint": points.astype(np.float16)}
-            split["val" if i % 3 == 0 else "train"].append(name)
-            annotations.append(
-                {
-                    "frame_dir": name,
-                    "label": label,
-                    "total_frames": 20,
-                    "img_shape": (240, 320),
-                    "original_shape": (240, 320),
-                    "raw_file": f"/somewhere/else/class{label}.pkl",
-                    "frame_inds": frames.astype(np.int16),
-                    "box_score": rng.uniform(0.6, 1, len(frames)).astype(np.float16),
-                    "valid": {0.5: 20},
-                }
-            )
-        (kpfiles / f"class{label}.pkl").write_bytes(pickle.dumps(detected))
+    for label, clips in detected.items():
+        (kpfiles / f"class{label}.pkl").write_bytes(pickle.dumps(clips))
     path.write_bytes(pickle.dumps({"split": split, "annotations": annotations}))
 
 
-def write_openpose(path):
-    """The two folders of Kinetics-Skeleton and their files of labels."""
-    rng = np.random.default_rng(0)
-    for part, clips in (("train", 10), ("val", 4)):
-        folder, labels = path / f"kinetics_{part}", {}
-        folder.mkdir(parents=True)
-        for label in range(6):
-            for i in range(clips - label // 2):
-                frames = []
-                for frame in range(1, 21):
-                    pose = rng.uniform(0.1, 0.9, 36).round(3).tolist()
-                    score = rng.uniform(0.1, 1, 18).round(3).tolist()
-                    skeletons = [{"pose": pose, "score": score}] * (1 + i % 2)
-                    frames.append({"frame_index": frame, "skeleton": skeletons})
-                named = {"label": f"class {label}", "label_index": label}
-                name = f"{part}{label}_{i}"
-                (folder / f"{name}.json").write_text(json.dumps({"data": frames} | named))
-                labels[name] = {"has_skeleton": True} | named
-        (path / f"kinetics_{part}_label.json").write_text(json.dumps(labels))
-
+COCO = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]  # joints of OpenPose
+DETECTED = tuple(kind for kind in kinetics_json.KINDS if kind != "nobody")
 
 SOURCES = {  # name of a source in the commands -> writer of a small one
-    "nturgbd_skeletons_s001_to_s017.zip": lambda path: ntu(path, 60),
-    "ntu_zips": lambda path: ntu(path, 120),
-    "k400_hrnet.pkl": write_hrnet,
-    "kinetics-skeleton": write_openpose,
+    "nturgbd_skeletons_s001_to_s017.zip": ntu60,
+    "ntu_zips": ntu120,
+    "k400_hrnet.pkl": hrnet,
+    "kinetics-skeleton": lambda path: kinetics_json.write_dataset(path, videos()),
 }
 
 
@@ -130,21 +130,26 @@ class Workplace:
     def run(self, words, *more):
         assert cli.main([*map(self.word, words), *more]) == 0
 
-    def dry_run(self, name, *options):
-        """Import a generated source (once), split it, and train for a batch."""
-        importing, splitting, training = commands(CONFIGS[name])
+    def archive(self, name):
+        """The archive of a configuration, imported from a generated source at the first time."""
+        importing, _, _ = commands(CONFIGS[name])
         _, _, source, archive, *_ = importing
         if not (self.folder / source).exists():
             SOURCES[source](self.folder / source)
         if not (self.folder / archive).exists():
             self.run(importing, "--workers", "1")
+        return self.word(archive)
+
+    def dry_run(self, name, *options, size=SMALL):
+        """Import a generated source (once), split it, and train for a batch."""
+        archive = self.archive(name)
+        _, splitting, training = commands(CONFIGS[name])
         if "--n-max" in splitting:  # so that a few clips are a long tail and leave some out
             splitting[splitting.index("--n-max") + 1] = "3"
         self.run(splitting)
         split = self.word(splitting[splitting.index("--out") + 1])
-        files = ("--archive", self.word(archive), "--split", split)
-        self.run(training, *files, *SMALL, *options)
-        return Split.load(split, Archive(self.word(archive)))
+        self.run(training, "--archive", archive, "--split", split, *size, *options)
+        return Split.load(split, Archive(archive))
 
 
 @pytest.fixture(scope="module")
@@ -186,15 +191,39 @@ def test_the_commands_run(name, workplace, capsys):
         assert split.class_counts.max() > split.class_counts.min()
 
 
+@pytest.mark.parametrize("form", ["", "_lt100"])
 @pytest.mark.parametrize(
     "data", ["ntu/ntu60_xsub", "kinetics/k400_hrnet", "kinetics/kinetics_skeleton"]
 )
-def test_the_variants_run(data, workplace, capsys):
-    name = f"configs/{data}_lt100.yaml"
+def test_the_variants_and_all_streams_run(data, form, workplace, capsys):
+    name = f"configs/{data}{form}.yaml"
     found = variants(CONFIGS[name])
-    assert len(found) >= 4
+    assert {options[1] for options in found if options[0] == "--stream"} == {*STREAMS[1:]}
     for options in found:
         workplace.dry_run(name, *options)
+
+
+def test_a_batch_of_the_published_size_runs(workplace, capsys):
+    """64 clips of 64 frames; the model has an eighth of its width."""
+    name = "configs/ntu/ntu60_xsub_lt100.yaml"
+    config = parse(CONFIGS[name])
+    assert (config.num_frames, config.batch_size) == (64, 64)
+    split = workplace.dry_run(name, size=SLIM)
+    assert split.class_counts.sum() > config.batch_size
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["ntu/ntu60_xsub", "ntu/ntu120_xsub", "kinetics/k400_hrnet", "kinetics/kinetics_skeleton"],
+)
+def test_the_commands_run_on_many_kinds_of_clips(data, workplace, capsys):
+    """Hundreds of them, long and short, of one and two persons who come and go."""
+    archive = Archive(workplace.archive(f"configs/{data}.yaml"))
+    assert len(archive) >= 300
+    assert {*archive.num_persons.tolist()} == {1, 2}
+    assert archive.num_frames.max() > 1.5 * archive.num_frames.min()
+    seconds = [archive.keypoints(i)[:, 1] for i in np.flatnonzero(archive.num_persons == 2)]
+    assert any(0 < second.any((1, 2)).mean() < 1 for second in seconds)
 
 
 def test_the_guide_has_commands_that_run():

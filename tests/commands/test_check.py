@@ -54,7 +54,7 @@ def test_an_error_fails(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
             writer.write(dataclasses.replace(clip, label=clip.label + 1))
     status, text = check([str(tmp_path / "off.arrow")], capsys)
     assert status == 1
-    assert "error: the labels seem off by one" in text
+    assert "error: the first class has no clip: either 'nothing' is missing" in text
     assert "do: " in text
     assert "shapmix check: 1 error found" in text
 

@@ -11,10 +11,11 @@ import pytest
 
 from shapmix.data.archive import Archive, ArchiveInfo, ArchiveWriter, Clip
 from shapmix.data.class_checks import gini_coefficient
-from shapmix.data.duplicates import check_copies, exact_copies, near_copies
+from shapmix.data.duplicates import all_copies, check_copies, exact_copies, without_copies
 from shapmix.data.findings import Case, Finding
 from shapmix.data.health import CHECKS, Plan, check_plan, examine
 from shapmix.data.importers import run_import
+from shapmix.data.near_copies import near_and_altered
 from shapmix.data.skeleton_fit import bone_ratio, check_layout, sample_poses
 from shapmix.data.splits import make_split
 from shapmix.data.survey import largest_step_window, survey
@@ -170,6 +171,8 @@ def test_empty_clips_and_frames(find: Callable[..., list[Finding]]) -> None:
     found = only(find(of_all(SOUND, np.zeros_like)), "error", "all clips show nobody")
     assert len(found.clips) == len(SOUND)
     assert found.first_clips().endswith("and 32 more")
+    most = [*of_all(SOUND[:30], np.zeros_like), *SOUND[30:]]
+    assert having(find(most), "30 of 36 clips show nobody").severity == "error"
     found = having(find(changed(SOUND, lambda k: k[3:6].fill(0), 2)), "frames without anybody")
     assert (found.severity, found.clips) == ("note", (SOUND[2].name,))
 
@@ -213,6 +216,10 @@ def test_constant_and_padded_clips(find: Callable[..., list[Finding]]) -> None:
     assert find(changed(SOUND, freeze(-4), 3)) == []
     still = of_all(SOUND, lambda k: k[:1].repeat(20, 0))
     assert having(find(still), "all clips are constant").severity == "error"
+    most = [*still[:20], *SOUND[20:]]
+    assert having(find(most), "20 of 36 clips are constant").severity == "error"
+    some = [*still[:18], *SOUND[18:]]
+    assert having(find(some), "18 clips are constant").severity == "warning"
 
 
 def test_a_joint_that_jumps(find: Callable[..., list[Finding]]) -> None:
@@ -225,6 +232,19 @@ def test_a_joint_that_jumps(find: Callable[..., list[Finding]]) -> None:
     found = only(find(changed(SOUND, jump(3.0), 4)), "warning", "in 1 clip a joint jumps")
     assert found.clips == (SOUND[4].name,)
     assert find(changed(SOUND, jump(0.3), 4)) == []
+
+
+def test_jumps_in_most_clips_are_seen_too(find: Callable[..., list[Finding]]) -> None:
+    def jump(k: np.ndarray) -> np.ndarray:
+        k = k.copy()
+        k[len(k) // 2, 0, 7] += 3
+        return k
+
+    few = [*of_all(SOUND[:14], jump), *SOUND[14:]]
+    assert len(only(find(few), "warning", "in 14 clips a joint jumps").clips) == 14
+    many = [*of_all(SOUND[:30], jump), *SOUND[30:]]
+    found = only(find(many), "warning", "in 30 clips, most of 36, a joint jumps")
+    assert "fault of the recording or of the import" in found.remedy
 
 
 def test_not_finite(tmp_path: Path) -> None:
@@ -240,8 +260,27 @@ def test_clips_of_another_scale(find: Callable[..., list[Finding]]) -> None:
     def millimetres(k: np.ndarray) -> None:
         k *= 1000
 
-    found = only(find(changed(SOUND, millimetres, 6)), "warning", "smaller or larger than usual")
+    found = only(find(changed(SOUND, millimetres, 6)), "warning", "mixed units: 1 clip has")
+    assert "1000 times" in found.title
     assert found.clips == (SOUND[6].name,)
+    half = [c if i % 2 else changed(SOUND, millimetres, i)[i] for i, c in enumerate(SOUND)]
+    assert len(having(find(half), "mixed units").clips) == len(SOUND) // 2
+    assert having(find(half), "mixed units").severity == "error"
+    inches = changed(SOUND, lambda k: np.multiply(k, 39.37, out=k), 6)
+    only(find(inches), "warning", "smaller or larger than usual")
+
+
+@pytest.mark.parametrize("far", [1, 12])
+def test_near_and_far_people_are_no_mixed_units(
+    find: Callable[..., list[Finding]], far: float
+) -> None:
+    """A spread of sizes without a gap, however wide."""
+    factors = np.geomspace(1, far, len(SOUND))
+    clips = [
+        dataclasses.replace(c, keypoints=c.keypoints[..., :2] * np.float32(60 * f))
+        for c, f in zip(SOUND, factors, strict=True)
+    ]
+    assert find(clips, channels="xy", units="px") == []
 
 
 def test_absurd_numbers_are_found_without_a_warning(find: Callable[..., list[Finding]]) -> None:
@@ -290,6 +329,13 @@ def test_constant_channels(find: Callable[..., list[Finding]]) -> None:
         return k * np.float32([1, 1, 0])
 
     found = only(find(of_all(SOUND, flat)), "error", "coordinate z is 0")
+    few = [*of_all(SOUND[:4], flat), *SOUND[4:]]
+    found = only(find(few), "warning", "coordinate z is flat in 4 clips")
+    assert found.clips == tuple(clip.name for clip in SOUND[:4])
+    most = [*of_all(SOUND[:30], lambda k: k * np.float32([1, 1, 1e-6])), *SOUND[30:]]
+    assert having(find(most), "coordinate z is flat in 30 of 36 clips").severity == "error"
+    shallow = of_all(SOUND, lambda k: k * np.float32([1, 1, 0.1]))
+    assert not any("flat" in f.title for f in find(shallow))
 
     def certain(k: np.ndarray) -> np.ndarray:
         return np.concatenate([k[..., :2], np.ones_like(k[..., :1])], -1)
@@ -310,6 +356,17 @@ def test_joints_that_are_always_zero(find: Callable[..., list[Finding]]) -> None
     found = only(find(of_all(SOUND, without(3))), "warning", "1 joint is zero in all clips: head")
     found = only(find(of_all(SOUND, without(LAYOUT.center))), "error", "the centre of the layout")
     assert "centred" in found.why
+
+
+def test_centred_data_is_sound(find: Callable[..., list[Finding]]) -> None:
+    center = LAYOUT.center
+    centred = of_all(SOUND, lambda k: k - k[:, :, center : center + 1])
+    found = only(find(centred), "note", "already centred on this joint")
+    assert LAYOUT.joints[center] in found.title
+    flat = of_all(centred, lambda k: k[..., :2])
+    only(find(flat, channels="xy"), "note", "already centred on this joint")
+    scored = of_all(flat, lambda k: np.insert(k, 2, k[..., :2].any(-1), axis=-1))
+    assert having(find(scored, channels="xyc"), "the centre of the layout").severity == "error"
 
 
 def test_a_clip_that_lacks_most_joints(find: Callable[..., list[Finding]]) -> None:
@@ -340,6 +397,30 @@ def test_joints_in_a_wrong_order(find: Callable[..., list[Finding]], seed: int, 
     shuffled = of_all(SOUND, lambda k: k[:, :, order, : len(axes)])
     found = only(find(shuffled, channels=axes), "error", "do not lie as layout 'ntu25' says")
     assert "order of joints" in found.remedy
+
+
+def exchanged(first: str, second: str) -> Callable[[np.ndarray], np.ndarray]:
+    order = np.arange(25)
+    pair = [LAYOUT.joints.index(first), LAYOUT.joints.index(second)]
+    order[pair] = order[pair[::-1]]
+    return lambda k: k[:, :, order]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "sign"),
+    [
+        ("left_elbow", "right_elbow", "if left_elbow and right_elbow changed places"),
+        ("left_elbow", "left_wrist", "left and right differ in length"),
+        ("head", "left_knee", "the longest: "),
+    ],
+)
+def test_exchanged_joints_are_told(
+    find: Callable[..., list[Finding]], first: str, second: str, sign: str
+) -> None:
+    found = only(find(of_all(SOUND, exchanged(first, second))), "warning", "may not lie as layout")
+    assert sign in found.title
+    turned = of_all(SOUND, lambda k: k[..., [2, 1, 0]] * np.float32([1, 1, -1]))
+    assert find(turned) == []
 
 
 def test_bone_ratio_is_the_oracle_s() -> None:
@@ -390,14 +471,23 @@ def test_bones_of_real_data_are_hardly_longer_than_they_must_be(nw_ucla: Archive
 def test_labels_off_by_one(find: Callable[..., list[Finding]]) -> None:
     shifted = [dataclasses.replace(clip, label=clip.label + 1) for clip in SOUND]
     names = ("none", *NAMES)
-    found = only(find(shifted, class_names=names), "error", "off by one")
-    assert "--label-base 1" in found.remedy
+    found = only(find(shifted, class_names=names), "error", "the first class has no clip: either")
+    assert "'none' is missing from the data" in found.title
+    assert "clips of 'walk'" in found.remedy
+    found = only(find(shifted, class_names=(*names[:3], "jump", "fall")), "error", "has no clip")
+    assert "either" not in found.title
     only(find(SOUND, class_names=(*NAMES, "jump")), "error", "1 class has no clip: 'jump'")
 
 
 def test_classes_named_by_numbers(find: Callable[..., list[Finding]]) -> None:
     only(find(SOUND, class_names=("walk", "sit", "2")), "warning", "named by a number")
     assert find(SOUND, class_names=("0", "1", "2")) == []
+
+
+def test_class_names_that_differ_in_case(find: Callable[..., list[Finding]]) -> None:
+    found = only(find(SOUND, class_names=("Walk", "sit", "walk ")), "warning", "upper and lower")
+    assert "'Walk' = 'walk '" in found.title
+    assert find(SOUND, class_names=("walk 1", "walk 2", "walk")) == []
 
 
 def test_one_class(find: Callable[..., list[Finding]]) -> None:
@@ -448,7 +538,7 @@ def test_near_copies(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     near, far = (
         SOUND[0].keypoints + rng.uniform(-size, size, SOUND[0].keypoints.shape) + [1, 0, -2]
-        for size in (0.0005, 0.01)
+        for size in (0.0005, 0.05)
     )
     clips = [
         *SOUND,
@@ -458,10 +548,55 @@ def test_near_copies(tmp_path: Path) -> None:
     archive = write(tmp_path / "t.arrow", clips)
     measured = survey(archive)
     assert exact_copies(measured) == []
-    assert near_copies(archive, measured) == [[0, len(SOUND)]]
+    assert near_and_altered(archive, measured) == ([[0, len(SOUND)]], [])
 
 
-def test_near_copies_agree_with_comparing_all_pairs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("alter", "found"),
+    [
+        (lambda k: k[1:], True),
+        (lambda k: k[:-1] + np.float32(2), True),
+        (lambda k: k[1:-1], True),
+        (lambda k: np.concatenate([k, k[-1:].repeat(12, 0)]), True),
+        (lambda k: k.round(2), True),
+        (lambda k: k + np.random.default_rng(0).normal(0, 0.003, k.shape), True),
+        (lambda k: k[4:], False),
+        (lambda k: k[::-1], False),
+        (lambda k: k * np.float32([-1, 1, 1]), False),
+        (lambda k: k * np.float32(1.1), False),
+    ],
+)
+def test_altered_copies(
+    tmp_path: Path, alter: Callable[[np.ndarray], np.ndarray], found: bool
+) -> None:
+    copies = [copy_of(c, f"copy {c.name}", keypoints=alter(c.keypoints)) for c in SOUND[:3]]
+    archive = write(tmp_path / "t.arrow", [*SOUND, *copies])
+    pairs = [[i, len(SOUND) + i] for i in range(3)] if found else []
+    assert near_and_altered(archive, survey(archive)) == ([], pairs)
+    parts = {"train": np.arange(18), "test": np.arange(18, len(archive))}
+    findings = list(check_copies(Case(archive, survey(archive), parts)))
+    if found:
+        leak = having(findings, "altered copies of train clips")
+        assert leak.severity == "warning"
+        assert leak.clips[0] == f"{SOUND[0].name} = copy {SOUND[0].name}"
+    rest = without_copies(parts["test"], parts["train"], all_copies(archive))
+    parts["test"] = rest
+    assert len(rest) == len(archive) - 18 - len(pairs)
+    assert not list(check_copies(Case(archive, survey(archive), parts)))[found:]
+
+
+def test_people_who_stand_still_are_no_copies(tmp_path: Path) -> None:
+    """As far from one another as from themselves a moment later."""
+    rng = np.random.default_rng(3)
+    clips = [
+        copy_of(SOUND[0], f"{i}", keypoints=sample_pose() + rng.normal(0, 0.003, (20, 1, 25, 3)))
+        for i in range(4)
+    ]
+    archive = write(tmp_path / "t.arrow", clips)
+    assert near_and_altered(archive, survey(archive)) == ([], [])
+
+
+def test_copies_agree_with_comparing_all_pairs(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     clips = [
         copy_of(
@@ -480,7 +615,8 @@ def test_near_copies_agree_with_comparing_all_pairs(tmp_path: Path) -> None:
 
     oracle = [[i, j] for i in range(24) for j in range(i + 1, 24) if near(i, j)]
     assert oracle
-    assert near_copies(archive, measured) == oracle
+    assert near_and_altered(archive, measured)[0] == oracle
+    assert all_copies(archive) == [list(range(k, 24, 3)) for k in range(3)]
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.0002])
@@ -558,6 +694,8 @@ def test_real_data(nw_ucla: Archive) -> None:
     """One-frame clips are known; so are, now, the test clips that view 2 has too."""
     _, findings = examine(nw_ucla, make_split(nw_ucla, val_fraction=0))
     assert having(findings, "have one frame").clips == ("a02_s09_e04_v02", "a02_s09_e04_v03")
+    assert not any("near copies" in f.title or "altered" in f.title for f in findings)
+    assert not any("layout" in f.title or "flat" in f.title for f in findings)
     leak = having(findings, "95 of 464 test clips are copies of train clips")
     assert leak.severity == "error"
     assert leak.clips[0] == "a02_s01_e00_v02 = a02_s01_e00_v03"

@@ -2,7 +2,8 @@
 
 A scene is a list of tracks: a body id, the frames in which the sensor saw it, its joints there. The
 kinds of scene are what real recordings have: one person, two, a body that comes back, an id
-that changes, short and wide ghosts, frames and whole files without anybody.
+that changes, ids that swap again and again, short and wide ghosts, frames at both ends or in the
+middle without anybody, whole files without anybody.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ def scene(kind: str, action: int, frames: int, rng: np.random.Generator) -> Scen
     others = [second] if action in TWO_PERSONS else []
     time = np.arange(frames)
     middle = (time >= frames // 3) & (time < frames // 2)
+    within = (time >= frames // 4) & (time < frames - frames // 4)
+    swaps = time // max(1, frames // 5) % 2 == 1
     tracks: dict[str, Callable[[], list[Track]]] = {
         "plain": lambda: [first, *others],
         "two": lambda: [first, second],
@@ -94,13 +97,14 @@ def scene(kind: str, action: int, frames: int, rng: np.random.Generator) -> Scen
             *others,
         ],
         "swapped ids": lambda: [
-            Track(a.body_id, a.frames, np.where((time < frames // 2)[:, None, None], a.joints, b))
+            Track(a.body_id, a.frames, np.where(swaps[:, None, None], b, a.joints))
             for a, b in ((first, second.joints), (second, first.joints))
         ],
         "short ghost": lambda: [first, *others, third.at(time < min(8, frames // 2))],
         "wide ghost": lambda: [first, *others, wide(third)],
         "all wide": lambda: [wide(first)],
         "gap": lambda: [track.at(~middle) for track in (first, *others)],
+        "late": lambda: [track.at(within) for track in (first, *others)],
         "nobody": list,
     }
     return Scene(frames, tracks[kind]())
@@ -108,7 +112,7 @@ def scene(kind: str, action: int, frames: int, rng: np.random.Generator) -> Scen
 
 KINDS = (
     *("plain", "two", "three", "returning", "changed id", "swapped ids"),
-    *("short ghost", "wide ghost", "all wide", "gap", "nobody"),
+    *("short ghost", "wide ghost", "all wide", "gap", "late", "nobody"),
 )
 
 

@@ -52,7 +52,7 @@ def run(args: Namespace) -> None:
     if config is not None:
         plan = Plan(config.num_frames, config.num_persons, config.batch_size, config.drop_last)
     chosen = args.split if args.split is not None or config is None else config.split
-    split, findings = _read_split(archive, chosen)
+    split, findings = read_split(archive, chosen)
     with progress(len(archive)) as on_progress:
         _, found = examine(archive, split, plan=plan, on_progress=on_progress)
     findings += found
@@ -102,7 +102,7 @@ def progress(clips: int) -> "Iterator[Callable[[int], None] | None]":
         yield lambda done: bar.update(task, completed=done)
 
 
-def _read_split(archive: "Archive", path: Path | None) -> "tuple[Split | None, list[Finding]]":
+def read_split(archive: "Archive", path: Path | None) -> "tuple[Split | None, list[Finding]]":
     """The split of a file, or the archive's own protocol; and what is wrong with it."""
     from shapmix.data.health import Finding
     from shapmix.data.splits import Split, SplitError, make_split

@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 if TYPE_CHECKING:
     from shapmix.data.archive import Archive
     from shapmix.data.health import Finding, Survey
+    from shapmix.data.longtail import Counts
     from shapmix.data.splits import Split
     from shapmix.data.survey import Floats
     from shapmix.reporting import Table
@@ -37,17 +38,19 @@ def run(args: Namespace) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from shapmix.commands.check import print_findings, printable, progress
+    from shapmix.commands.check import print_findings, printable, progress, read_split
     from shapmix.data.archive import Archive
     from shapmix.data.health import examine
-    from shapmix.data.splits import Split
 
     archive = Archive(args.archive)
     archive.verify()
-    split = None if args.split is None else Split.load(args.split, archive)
+    split, findings = (None, []) if args.split is None else read_split(archive, args.split)
     with progress(len(archive)) as on_progress:
-        survey, findings = examine(archive, split, on_progress=on_progress)
+        survey, found = examine(archive, split, on_progress=on_progress)
     facts = {k: printable(v) or "none" for k, v in _facts(archive, split, survey).items()}
+    if findings:
+        facts["split"] = "cannot be used; see the first finding"
+    findings += found
     classes = _classes(archive, split)
     console = Console()
     for name, fact in facts.items():
@@ -64,8 +67,7 @@ def _facts(archive: "Archive", split: "Split | None", survey: "Survey") -> dict[
     import numpy as np
 
     from shapmix.counts import shot_bins
-    from shapmix.data.class_checks import gini_coefficient
-    from shapmix.data.longtail import class_counts, imbalance_factor
+    from shapmix.data.longtail import class_counts
 
     info, frames, persons = archive.info, archive.num_frames, archive.num_persons
     counts = class_counts(archive.labels, info.num_classes)
@@ -77,13 +79,12 @@ def _facts(archive: "Archive", split: "Split | None", survey: "Survey") -> dict[
     numbers = zip(*np.unique(persons, return_counts=True), strict=True)
     return {
         "source": f"{info.source}, version {info.version}" if info.version else info.source,
-        "clips": f"{len(archive)} of {info.num_classes} classes, "
-        f"imbalance {imbalance_factor(counts):.3g}, Gini {gini_coefficient(counts):.2f}",
+        "clips": f"{len(archive)} of {info.num_classes} classes, {_imbalance(counts)}",
         "shots": f"{bins} ({'of all clips' if split is None else 'of the training part'})",
         "split": "not given" if split is None else _parts(split),
         "skeleton": f"{info.layout.name}: {info.layout.num_joints} joints, "
         f"{info.layout.num_parts} parts; {info.channels} in {info.units}",
-        "size": f"a typical body is {survey.typical_size:.3g} {info.units} high or wide",
+        "size": _size(archive, survey),
         "frames": f"{frames.min()} to {frames.max()}, quartiles {quartiles}",
         "persons": ", ".join(f"{n}: {c} clips" for n, c in numbers),
         "missing": f"{survey.missing.sum() / joints:.2%} of joints; bodies absent in "
@@ -100,11 +101,31 @@ def _facts(archive: "Archive", split: "Split | None", survey: "Survey") -> dict[
 
 def _parts(split: "Split") -> str:
     """Clips of each part, and how unequal the training part is."""
-    from shapmix.data.class_checks import gini_coefficient
-
     parts = ", ".join(f"{part} {len(names)}" for part, names in split.parts.items())
-    gini = gini_coefficient(split.class_counts)
-    return f"{parts}; training imbalance {split.imbalance_factor:.3g}, Gini {gini:.2f}"
+    return f"{parts}; training {_imbalance(split.class_counts)}"
+
+
+def _imbalance(counts: "Counts") -> str:
+    """How unequal classes are, and how many that is said of."""
+    import numpy as np
+
+    from shapmix.data.class_checks import gini_coefficient
+    from shapmix.data.longtail import imbalance_factor
+
+    filled = int(np.count_nonzero(counts))
+    of = "" if filled == len(counts) else f" ({filled} of {len(counts)} classes have clips)"
+    return f"imbalance {imbalance_factor(counts):.3g}{of}, Gini {gini_coefficient(counts):.2f}"
+
+
+def _size(archive: "Archive", survey: "Survey") -> str:
+    """How large a typical body is, and in which units one usually is."""
+    from shapmix.data.scale_checks import looks_like
+
+    size, units = survey.typical_size, archive.info.units
+    if size != size:  # NaN
+        return "no clip shows a body"
+    guess = " or ".join(looks_like(archive.info, size)) or "no usual units"
+    return f"a typical body is {size:.3g} {units} high or wide; looks like {guess}"
 
 
 def _classes(archive: "Archive", split: "Split | None") -> "Table":
@@ -142,15 +163,18 @@ def _write_page(
     from shapmix.reporting import Table
     from shapmix.reporting.data_page import DataSummary, write_data_page
     from shapmix.reporting.grid import Name
+    from shapmix.reporting.page import Card
 
     info = archive.info
     counts = class_counts(archive.labels, info.num_classes) if split is None else split.class_counts
-    headings = ("severity", "found", "clips", "why", "what to do")
-    rows = [(f.severity, f.title, f.first_clips(), f.why, f.remedy) for f in findings]
+    cards = [
+        Card(f.severity, f.title, {"clips": f.first_clips(), "why": f.why, "do": f.remedy})
+        for f in findings
+    ]
     summary = DataSummary(
         title=f"The data of {archive.path.name}",
         facts=Table("Of all clips", (Name("fact", ""), Name("value", "")), tuple(facts.items())),
-        findings=Table("Findings", tuple(Name(h, h) for h in headings), tuple(rows)),
+        findings=cards,
         classes=classes,
         class_counts=counts,
         class_names=info.class_names,
@@ -178,7 +202,7 @@ def _doubtful(
     archive: "Archive", survey: "Survey", findings: "Sequence[Finding]"
 ) -> "Iterator[tuple[str, Floats]]":
     """The first clips of the findings about single ones; of one that jumps, the jump."""
-    from shapmix.data.clip_checks import jumping
+    from shapmix.data.motion_checks import jumping
     from shapmix.data.survey import largest_step_window
 
     info, known = archive.info, set(archive.names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,7 +25,7 @@ def gini_coefficient(counts: npt.ArrayLike) -> float:
 
 
 def check_classes(case: Case) -> Iterator[Finding]:
-    """One class only, or classes without clips: perhaps labels that begin at 1."""
+    """One class only, or classes without clips: perhaps labels that are one too high."""
     counts = case.counts()
     names = case.archive.info.class_names
     present = np.flatnonzero(counts)
@@ -37,28 +38,42 @@ def check_classes(case: Case) -> Iterator[Finding]:
         )
         return
     empty = np.flatnonzero(counts == 0).tolist()
-    if empty and empty[0] == 0 and counts[-1] > 0:
-        yield Finding(
-            "error",
-            f"the labels seem off by one: the first class, {names[0]!r}, has no clip, while the "
-            f"last, {names[-1]!r}, has {counts[-1]}",
-            "clips would carry the name of the class before or after theirs",
-            "if the source counts labels from 1, import again with --label-base 1 (where the "
-            "format has it), or correct the list of class names",
+    if not empty:
+        return
+    title = f"{counted(len(empty), 'class has', 'classes have')} no clip: {case.class_names(empty)}"
+    why = "a class without clips cannot be learnt; training refuses to begin"
+    remedy = "leave these classes out of the class names, or add clips of them"
+    if empty[0] == 0 and counts[-1] > 0:
+        title = (
+            f"the first class has no clip: either {names[0]!r} is missing from the data, or all "
+            "labels are one too high"
+        ) + (f"; {title}" if len(empty) > 1 else "")
+        why += "; labels one too high would give clips the name of the class after theirs"
+        remedy = (
+            f"compare some clips of {names[present[0]]!r} with that name: if it is right, "
+            f"{remedy}; if they show the class before it, correct the list of class names, or the "
+            "number from which the labels count"
         )
-    elif empty:
-        yield Finding(
-            "error",
-            f"{counted(len(empty), 'class has', 'classes have')} no clip: "
-            f"{case.class_names(empty)}",
-            "a class without clips cannot be learnt; training refuses to begin",
-            "leave these classes out of the class names, or add clips of them",
-        )
+    yield Finding("error", title, why, remedy)
 
 
 def check_class_names(case: Case) -> Iterator[Finding]:
-    """Numbers among the names of the classes."""
+    """Numbers among the names of the classes, and names that differ in case or blanks only."""
     names = case.archive.info.class_names
+    spelt: dict[str, list[int]] = defaultdict(list)
+    for k, name in enumerate(names):
+        spelt[" ".join(name.casefold().split())].append(k)
+    alike = [classes for classes in spelt.values() if len(classes) > 1]
+    if alike:
+        shown = ", ".join(" = ".join(repr(names[k]) for k in classes) for classes in alike[:4])
+        more = f" and {len(alike) - 4} more" if len(alike) > 4 else ""
+        yield Finding(
+            "warning",
+            f"{counted(len(alike), 'group')} of classes differ in upper and lower case or blanks "
+            f"only: {shown}{more}",
+            "if it is one action in two spellings, the network has to tell it from itself",
+            "spell the labels of the source alike, and import again",
+        )
     numbers = [k for k, name in enumerate(names) if name.strip().isdecimal()]
     if numbers and len(numbers) < len(names):
         yield Finding(

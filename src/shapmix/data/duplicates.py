@@ -1,8 +1,7 @@
 """Clips that occur more than once, and what the parts of a split share.
 
-Copies have the same keypoints, to the last bit. Near copies have the same shape and, but for a
-shift of the whole clip, the same keypoints up to a thousandth of a body's size (2 mm for a person
-of 2 m); recordings of two performances never come so near, nor do two cameras' of one.
+Copies have the same keypoints, to the last bit; what near and altered copies are is said in
+`shapmix.data.near_copies`.
 """
 
 from __future__ import annotations
@@ -16,71 +15,55 @@ import numpy.typing as npt
 
 from shapmix.data.archive import Archive
 from shapmix.data.findings import Case, Finding, counted
-from shapmix.data.survey import Survey, digest
+from shapmix.data.near_copies import TOLERANCE, near_and_altered
+from shapmix.data.survey import Survey, survey
 
-TOLERANCE = 1e-3  # of a body's size
 PAIRS = (("train", "test"), ("train", "val"), ("val", "test"))
-NEIGHBOURS = 32  # compared of each clip, in the order of one number of its sketch
+SEVERE = (("train", "test", "copies"), ("train", "test", "near copies"))
 PERSON_COLUMNS = ("subject", "performer", "person", "actor", "pair")
 
 Indices = npt.NDArray[np.int64]
 Groups = list[list[int]]  # positions of clips that are copies of one another, two or more
 
 
-def exact_copies(survey: Survey) -> Groups:
+def exact_copies(measured: Survey) -> Groups:
     """Groups of clips with the same keypoints; clips without a body are left out."""
     groups: dict[bytes, list[int]] = defaultdict(list)
-    for i in np.flatnonzero(survey.bodies > 0).tolist():
-        groups[survey.digests[i]].append(i)
+    for i in np.flatnonzero(measured.bodies > 0).tolist():
+        groups[measured.digests[i]].append(i)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def without_copies(archive: Archive, clips: Indices, of: Indices) -> Indices:
-    """Those of `clips` whose keypoints are not those of any clip in `of`."""
-    known = {digest(archive.read(i)) for i in of.tolist()}
-    copies = [digest(archive.read(i)) in known for i in clips.tolist()]
-    rest: Indices = clips[~np.array(copies, dtype=bool)]
-    return rest
+def all_copies(archive: Archive) -> Groups:
+    """Groups of clips that are exact, near or altered copies of another of the group.
 
-
-def near_copies(archive: Archive, survey: Survey) -> Groups:
-    """Groups of two clips that are nearly the same, exact copies counted once.
-
-    Only clips whose sketches agree are read and compared. Among more than 32 clips with the same
-    numbers of frames and persons and nearly the same deviation of x in the first frame, some pairs
-    may be missed.
+    Every clip is read once or twice.
     """
-    firsts = {survey.digests[i]: i for i in np.flatnonzero(survey.bodies > 0)[::-1].tolist()}
-    clips = np.array(sorted(firsts.values()), dtype=np.int64)
-    keys = (survey.sketch[clips, 0], archive.num_persons[clips], archive.num_frames[clips])
-    order = clips[np.lexsort(keys)]
-    shape = np.stack([archive.num_frames, archive.num_persons], 1)
-    pairs = []
-    for distance in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
-        a, b = order[:-distance], order[distance:]
-        tolerance = TOLERANCE * survey.size[a]
-        same = (shape[a] == shape[b]).all(1)
-        alike = np.abs(survey.sketch[a] - survey.sketch[b]).max(1) <= tolerance
-        for i, j in zip(a[same & alike].tolist(), b[same & alike].tolist(), strict=True):
-            if _nearly_equal(archive, i, j, TOLERANCE * float(survey.size[i])):
-                pairs.append(sorted((i, j)))
-    return sorted(pairs)
+    measured = survey(archive)
+    exact = exact_copies(measured)
+    near, altered = near_and_altered(archive, measured)
+    group_of: dict[int, list[int]] = {}
+    for clips in [*exact, *near, *altered]:
+        groups = {id(g): g for g in (group_of.get(i, [i]) for i in clips)}
+        merged = sorted(i for group in groups.values() for i in group)
+        group_of.update(dict.fromkeys(merged, merged))
+    return sorted({id(group): group for group in group_of.values()}.values())
 
 
-def _nearly_equal(archive: Archive, i: int, j: int, tolerance: float) -> bool:
-    """Whether the coordinates of two clips of one shape differ by no more than a shift."""
-    D = len(archive.info.channels) - archive.info.channels.endswith("c")
-    difference = archive.keypoints(i)[..., :D] - archive.keypoints(j)[..., :D]
-    span = np.ptp(difference, axis=(0, 1, 2))
-    return bool((span <= 2 * tolerance).all())
+def without_copies(clips: Indices, of: Indices, groups: Groups) -> Indices:
+    """Those of `clips` that are in no group of copies with any clip in `of`."""
+    known = set(of.tolist())
+    copies = [i for group in groups if known.intersection(group) for i in group]
+    return np.setdiff1d(clips, copies)
 
 
 def check_copies(case: Case) -> Iterator[Finding]:
     """Copies and near copies: in the archive, under other labels, and across parts of the split."""
-    exact, near = exact_copies(case.survey), near_copies(case.archive, case.survey)
+    near, altered = near_and_altered(case.archive, case.survey)
     for groups, copies, same in (
-        (exact, "copies", "the same keypoints"),
+        (exact_copies(case.survey), "copies", "the same keypoints"),
         (near, "near copies", f"the same keypoints but for a shift and {TOLERANCE:g} of a body"),
+        (altered, "altered copies", "the same recording, rounded, with noise, or cut at its ends"),
     ):
         labels = case.archive.labels
         alike = [g for g in groups if len(set(labels[g].tolist())) == 1]
@@ -114,7 +97,7 @@ def _leaks(case: Case, groups: Groups, copies: str) -> Iterator[Finding]:
             continue
         number = sum(len(theirs.intersection(group)) for group in shared)
         yield Finding(
-            "error" if (one, other) == ("train", "test") else "warning",
+            "error" if (one, other, copies) in SEVERE else "warning",
             f"{number} of {len(theirs)} {other} clips are {copies} of {one} clips of other names",
             "what was learnt by heart is counted as recognised, so the accuracy is too high",
             "`shapmix split --drop-copies test` (or train) leaves them out; where a published "

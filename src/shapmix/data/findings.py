@@ -100,3 +100,13 @@ Check = Callable[[Case], Iterator[Finding]]
 def counted(number: int, one: str, many: str | None = None) -> str:
     """`1 clip`, `2 clips`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def most_or_some(clips: npt.NDArray[np.bool_], of: npt.NDArray[np.bool_]) -> tuple[Severity, str]:
+    """An error when more than half of all clips have a fault; and `all clips`, `3 of 4 clips`."""
+    number, total = int(np.count_nonzero(clips)), int(np.count_nonzero(of))
+    if number == total:
+        return "error", "all clips"
+    if 2 * number > total:
+        return "error", f"{number} of {total} clips"
+    return "warning", counted(number, "clip")

@@ -2,8 +2,8 @@
 
     survey, findings = examine(Archive("mine.arrow"), Split.load("mine.json"))
 
-A finding is an error when training would be useless without saying so. Thresholds are below; those
-of the layout and of copies are with their checks.
+A finding is an error when training would be useless without saying so. Thresholds are with the
+checks.
 """
 
 from __future__ import annotations
@@ -24,14 +24,11 @@ from shapmix.data.clip_checks import (
     check_channels,
     check_finite,
     check_joints,
-    check_jumps,
-    check_lengths,
-    check_motion,
-    check_sizes,
-    check_units,
 )
 from shapmix.data.duplicates import check_copies, check_names, check_persons
 from shapmix.data.findings import SEVERITIES, Case, Check, Finding, Plan, counted
+from shapmix.data.motion_checks import check_jumps, check_lengths, check_motion
+from shapmix.data.scale_checks import check_sizes, check_units
 from shapmix.data.skeleton_fit import check_layout
 from shapmix.data.split_file import Split, indices_of
 from shapmix.data.survey import Survey, survey

@@ -6,14 +6,16 @@ loader workers changes neither the batches nor the augmentations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
+
+from shapmix.data.sampling import Draw, EpochSampler
 
 if TYPE_CHECKING:  # reading archives needs pyarrow, a batch does not
     from shapmix.data.archive import Archive
@@ -155,56 +157,12 @@ def collate(
     )
 
 
-class EpochSampler(Sampler[int]):
-    """The order of clips in an epoch: a function of (seed, epoch) alone.
-
-    Whoever resumes at the start of epoch e calls `set_epoch(e)` and gets the order that an
-    uninterrupted run would have had. Each of `world_size` processes gets the same number of clips:
-    the order is shuffled as a whole, filled up from its own beginning to a multiple of
-    `world_size`, and dealt out in turn.
-
-    Args:
-        size: clips in the data set.
-        shuffle: in order when false.
-        seed: together with the epoch decides the order.
-        rank: this process, `0..world_size-1`.
-        world_size: number of processes.
-
-    Raises:
-        ValueError: the data set is empty, or the rank is not in `0..world_size-1`.
-    """
-
-    def __init__(
-        self, size: int, *, shuffle: bool = True, seed: int = 0, rank: int = 0, world_size: int = 1
-    ) -> None:
-        if size < 1:
-            raise ValueError("the data set has no clips: check the split that selects them")
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank is {rank}: expected 0..{world_size - 1} (world_size - 1)")
-        self.size, self.shuffle, self.seed = size, shuffle, seed
-        self.rank, self.world_size = rank, world_size
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration follows (Lightning calls this)."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return -(-self.size // self.world_size)
-
-    def __iter__(self) -> Iterator[int]:
-        order = np.arange(self.size)
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
-        filled = np.resize(order, len(self) * self.world_size)
-        return iter(filled[self.rank :: self.world_size].tolist())
-
-
 def create_loader(
     dataset: ClipDataset,
     batch_size: int,
     *,
     shuffle: bool = False,
+    draw: Draw | None = None,
     drop_last: bool = False,
     seed: int = 0,
     rank: int = 0,
@@ -218,6 +176,7 @@ def create_loader(
         dataset: the clips.
         batch_size: N of this process's batches.
         shuffle: a new order every epoch (training).
+        draw: which clips an epoch has, instead of each once; see `sampling.py`.
         drop_last: leave out a last batch of fewer than N clips.
         seed: of the order.
         rank: this process among `world_size`.
@@ -229,7 +188,7 @@ def create_loader(
         ValueError: the data set is empty, or `drop_last` would leave no batch at all.
     """
     sampler = EpochSampler(
-        len(dataset), shuffle=shuffle, seed=seed, rank=rank, world_size=world_size
+        len(dataset), shuffle=shuffle, draw=draw, seed=seed, rank=rank, world_size=world_size
     )
     if drop_last and len(sampler) < batch_size:
         raise ValueError(

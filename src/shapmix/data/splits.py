@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.archive import Archive
-from shapmix.data.duplicates import without_copies
+from shapmix.data.duplicates import Groups, all_copies, without_copies
 from shapmix.data.expression import ExpressionError, evaluate
 from shapmix.data.longtail import class_counts, draw_long_tail, long_tail_counts
 from shapmix.data.split_file import Split, SplitError, indices_of, listed
@@ -71,18 +71,22 @@ def make_split(
             validate (see `validation.left_out_validation`).
         val_fraction: without one, this share of the training part validates instead of training
             (see `validation.stratified_validation`).
-        drop_copies: where the same keypoints are in what may train and in what tests, leave them
-            out of the one or the other, "train" or "test"; and in any case out of the validation
-            part where the training part has them.
+        drop_copies: where what may train and what tests have the same recording (exact, near and
+            altered copies, see `shapmix.data.near_copies`), leave it out of the one or the other,
+            "train" or "test"; and in any case out of the validation part where the training part
+            has it.
 
     Raises:
         SplitError: for contradictory arguments, an unknown protocol, names that the archive lacks,
             or a part that would be empty; ExpressionError for a bad expression.
     """
     _check_arguments(imbalance, n_max, train_list, val_per_class, val_fraction)
+    if drop_copies not in (None, "train", "test"):
+        raise SplitError(f"drop_copies is {drop_copies!r}, expected 'train' or 'test'")
     protocol, train, test = _protocol(archive, protocol, train, test)
     pool, tested = _pool_and_test(archive, protocol, train, test)
-    pool, tested = _without_copies(archive, pool, tested, drop_copies)
+    copies = [] if drop_copies is None else all_copies(archive)
+    pool, tested = _without_copies(pool, tested, drop_copies, copies)
     K = archive.info.num_classes
     if train_list is not None:
         trained = _from_list(archive, train_list, pool)
@@ -99,8 +103,7 @@ def make_split(
     if train_list is not None or imbalance is not None:
         left_out = np.setdiff1d(pool, trained)
         val = left_out_validation(archive, trained, left_out, val_per_class, seed)
-    if drop_copies is not None:
-        val = without_copies(archive, val, trained)
+    val = without_copies(val, trained, copies)
     parts = {"train": trained, "val": val, "test": tested}
     recipe = {
         "protocol": protocol,
@@ -177,8 +180,10 @@ def _protocol(
         raise SplitError("give a protocol, or both train and test in its place")
     known = archive.info.splits
     if not known:
-        raise SplitError(f"{archive.path.name} has no protocol of its own; say which clips "
-            "train and which test: shapmix split --train ... --test ...")
+        raise SplitError(
+            f"{archive.path.name} has no protocol of its own; say which clips "
+            "train and which test: shapmix split --train ... --test ..."
+        )
     protocol = next(iter(known)) if protocol is None else protocol
     if protocol not in known:
         hint = did_you_mean(protocol, known)
@@ -207,15 +212,13 @@ def _pool_and_test(
 
 
 def _without_copies(
-    archive: Archive, pool: Indices, tested: Indices, drop: str | None
+    pool: Indices, tested: Indices, drop: str | None, copies: Groups
 ) -> tuple[Indices, Indices]:
     """What may train and what tests, once the one or the other lacks what both have."""
-    if drop not in (None, "train", "test"):
-        raise SplitError(f"drop_copies is {drop!r}, expected 'train' or 'test'")
     if drop == "train":
-        pool = without_copies(archive, pool, tested)
+        pool = without_copies(pool, tested, copies)
     elif drop == "test":
-        tested = without_copies(archive, tested, pool)
+        tested = without_copies(tested, pool, copies)
     if not len(pool) or not len(tested):
         raise SplitError(f"every {drop} clip is a copy, and none is left without them")
     return pool, tested

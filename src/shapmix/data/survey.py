@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 SAMPLED_FRAMES = 16  # of a clip, for what needs no more: size of bodies, range of channels
+SKETCHED = 32  # numbers of a clip's sketch
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,9 @@ class Survey:
 
     Attributes:
         digests: hash of each clip's keypoints and their shape.
-        sketch: (N, 9) deviations of the coordinates in three frames; alike for clips that are
-            equal up to a shift and small noise.
+        sketch: (N, 32) summary of the first person's usual posture and of how far each joint goes
+            from it; the root of the mean square difference of two sketches is about that of
+            coordinates. Alike for clips that differ by a shift, small noise, or few frames.
         finite: (N,) whether all numbers are finite.
         size: (N,) median of the largest extent of a body along an axis; NaN without a body.
         largest_step: (N,) the farthest that a joint goes from one frame to the next.
@@ -42,8 +44,8 @@ class Survey:
         bodies: (N,) bodies present, summed over frames.
         missing: (N,) missing joints of present bodies, summed over frames.
         joint_missing: (V,) the same for each joint, summed over clips.
-        low, high: (C,) range of each channel over present joints, in 16 frames a clip; low is
-            above high where no joint is ever present.
+        low, high: (N, C) range of each channel over present joints, in 16 frames; low is above
+            high where no joint is ever present.
     """
 
     digests: tuple[bytes, ...]
@@ -62,9 +64,9 @@ class Survey:
 
     @property
     def typical_size(self) -> float:
-        """Median size over the clips; NaN when no clip has a body."""
-        known = self.size[np.isfinite(self.size)]
-        return float(np.median(known)) if known.size else math.nan
+        """Size of the median clip (never a mean of two); NaN when no clip has a body."""
+        known = np.sort(self.size[np.isfinite(self.size)])
+        return float(known[(len(known) - 1) // 2]) if known.size else math.nan
 
     @property
     def typical_largest_step(self) -> float:
@@ -96,9 +98,10 @@ def survey(archive: Archive, on_progress: Callable[[int], None] | None = None) -
     N, (V, C) = len(archive), archive.info.joint_shape
     scored = archive.info.channels.endswith("c")
     rows: list[_Measures] = []
-    sketch = np.zeros((N, 9), np.float32)
+    sketch = np.zeros((N, SKETCHED), np.float32)
+    projection = _projection(2 * V * (C - scored))
     joint_missing = np.zeros(V, np.int64)
-    low, high = np.full(C, np.inf), np.full(C, -np.inf)
+    low, high = np.empty((N, C)), np.empty((N, C))
     for i in range(N):
         keypoints = archive.read(i)
         finite = bool(np.isfinite(keypoints).all())
@@ -109,15 +112,17 @@ def survey(archive: Archive, on_progress: Callable[[int], None] | None = None) -
         lost = int(body.sum()) - here.sum((0, 1))
         joint_missing += lost
         x = keypoints[..., : C - scored]
-        size, least, most = _extent(keypoints, here, body, x.shape[-1])
-        low, high = np.minimum(low, least), np.maximum(high, most)
-        sketch[i, : 3 * x.shape[-1]] = _sketch(x)
+        size, low[i], high[i] = _extent(keypoints, here, body, x.shape[-1])
+        largest, usual, repeated = _steps(x, here)
+        sketch[i] = _sketch(x[: len(x) - repeated, 0], here[: len(x) - repeated, 0], projection)
         rows.append(
             _Measures(
                 digest(keypoints),
                 finite,
                 size,
-                *_steps(x, here),
+                largest,
+                usual,
+                repeated,
                 int((~body.any(1)).sum()),
                 int(body.sum()),
                 int(lost.sum()),
@@ -197,7 +202,23 @@ def _steps(x: Keypoints, here: npt.NDArray[np.bool_]) -> tuple[float, float, int
     return float(farthest.max()), float(np.median(farthest)), repeated
 
 
-def _sketch(x: Keypoints) -> npt.NDArray[np.float32]:
-    """Deviations of each coordinate within the first, middle and last frame."""
-    deviations: npt.NDArray[np.float32] = x[[0, len(x) // 2, -1]].std((1, 2)).ravel()
-    return deviations
+def _projection(num_features: int) -> npt.NDArray[np.float32]:
+    """(num_features, 32) random signs, the same ever; keeps mean squares, in expectation."""
+    signs = np.random.default_rng(0).integers(0, 2, (num_features, SKETCHED)) * 2 - 1
+    projection: npt.NDArray[np.float32] = (signs / np.sqrt(num_features)).astype(np.float32)
+    return projection
+
+
+def _sketch(
+    x: Keypoints, here: npt.NDArray[np.bool_], projection: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Projection of mean and deviation over time of joints `(T, V, D)`, about their mean place."""
+    total = np.count_nonzero(here)
+    if total == here.size:
+        x = x - x.mean((0, 1))
+    else:
+        x = (x - x.sum((0, 1)) / max(total, 1)) * here[..., None]
+    mean = x.mean(0)
+    deviation = np.sqrt(np.maximum(np.einsum("tvd,tvd->vd", x, x) / len(x) - mean**2, 0))
+    sketch: npt.NDArray[np.float32] = np.concatenate([mean, deviation]).ravel() @ projection
+    return sketch

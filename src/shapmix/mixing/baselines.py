@@ -12,6 +12,13 @@ from shapmix.mixing.stmix import Draws, apply_draws, unmixed
 from shapmix.mixing.values import Model
 
 
+def draw_beta(generator: Generator, alpha: float) -> float:
+    """One number from Beta(alpha, alpha), as the ratio of two gamma variables."""
+    shape = torch.full((2,), alpha, device=generator.device)
+    gamma = torch._standard_gamma(shape, generator=generator)
+    return float(gamma[0] / gamma.sum().clamp(min=torch.finfo(gamma.dtype).tiny))
+
+
 class NoMix(nn.Module):
     """Mixes nothing: the clips as they came with hard targets.
 
@@ -80,9 +87,17 @@ class Mixup(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> MixedBatch:
         """Mix a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
         clips = self.boundary.enter(x, y)
-        draws = Draws(draw_shift(self.generator, len(x)), mixup=self._weight())
-        mixed = apply_draws(
-            clips,
+        return self.boundary.leave(self.mix(clips, y, self.draw(clips)))
+
+    def draw(self, x: Tensor) -> Draws:
+        """Random parameters for a batch `(N, C, T, V, M)`."""
+        shift = draw_shift(self.generator, len(x))
+        return Draws(shift, mixup=draw_beta(self.generator, self.alpha))
+
+    def mix(self, x: Tensor, y: Tensor, draws: Draws) -> MixedBatch:
+        """Apply random parameters to a batch `(N, C, T, V, M)`."""
+        return apply_draws(
+            x,
             y,
             draws,
             parts=self.parts,
@@ -90,13 +105,6 @@ class Mixup(nn.Module):
             presence=self.presence,
             confidence_channel=self.confidence_channel,
         )
-        return self.boundary.leave(mixed)
-
-    def _weight(self) -> float:
-        """Beta(alpha, alpha) as the ratio of two gamma variables, from the own generator."""
-        shape = torch.full((2,), self.alpha, device=self.generator.device)
-        gamma = torch._standard_gamma(shape, generator=self.generator)
-        return float(gamma[0] / gamma.sum().clamp(min=torch.finfo(gamma.dtype).tiny))
 
     def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
         """Nothing to learn."""

@@ -4,7 +4,7 @@ It is made of plain values, which whoever has the data set measures.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from shapmix.reporting.drawing import (
     strip_axes,
 )
 from shapmix.reporting.grid import Table
-from shapmix.reporting.page import Section, write_page
+from shapmix.reporting.page import Card, Section, write_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 SHOT_COLOURS = {"many": INK, "medium": GREY, "few": STRONG}
 FULL_COLOUR = 0.05  # of the bodies lack a joint: it has the full colour
 NAMED_CLASSES = 60  # with more, the bars of classes have no names
+UNNAMED = (
+    " Each bar is a class, the largest first; they are too many for names here, which are in the "
+    "table of classes below."
+)
 _WIDTH, _EDGE = 12.0, 0.35  # inches
 
 
@@ -46,7 +50,8 @@ class DataSummary:
 
     Attributes:
         title: heading of the page.
-        facts, findings, classes: tables.
+        facts, classes: tables.
+        findings: a card for each.
         class_counts: (K,) clips of each class. class_names: K.
         counted: what the counts are of, such as "training clips".
         num_frames, num_persons: (N,) of each clip.
@@ -58,7 +63,7 @@ class DataSummary:
 
     title: str
     facts: Table
-    findings: Table
+    findings: Sequence[Card]
     classes: Table
     class_counts: NDArray[np.int64]
     class_names: Sequence[str]
@@ -80,12 +85,13 @@ def write_data_page(path: Path, summary: DataSummary) -> Path:
     sections = [
         Section("Facts", summary.facts),
         Section("Findings", summary.findings)
-        if summary.findings.rows
+        if summary.findings
         else Section("Findings", None, "Nothing suspicious was found."),
         Section(
             "The long tail",
             class_curve_figure(summary.class_counts, summary.class_names, summary.counted),
-            f"Classes by {summary.counted}: many (more than 100), medium and few (fewer than 20).",
+            f"Classes by {summary.counted}: many (more than 100), medium and few (fewer than 20)."
+            + (UNNAMED if len(summary.class_counts) > NAMED_CLASSES else ""),
         ),
         Section(
             "Lengths and persons",
@@ -111,7 +117,7 @@ def write_data_page(path: Path, summary: DataSummary) -> Path:
                     "Seven moments of the first person of each, from left to right.",
                 )
             )
-    sections.append(Section("Classes", summary.classes))
+    sections.append(Section("Classes", replace(summary.classes, title="By label")))
     return write_page(path, summary.title, sections)
 
 

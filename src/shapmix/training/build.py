@@ -1,16 +1,21 @@
-"""From a configuration and data to the parts of a run: transform, model, mixer, loss."""
+"""From a configuration and data to the parts of a run: transform, model, mixer, loss, sampler."""
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import Generator, Tensor, nn
 
 from shapmix.counts import ClassCounts
 from shapmix.data.archive import Archive
+from shapmix.data.sampling import SAMPLERS, Draw, Indices
 from shapmix.data.transforms import Transform
 from shapmix.layouts import Layout
-from shapmix.losses import LOSSES
+from shapmix.losses import LOSSES, LDAMLoss, with_cosine_classifier
+from shapmix.losses.expectation import check_option
+from shapmix.losses.ldam import SCALE
 from shapmix.mixing import Mixup, NoMix, ShapMix, STMix
 from shapmix.models import create_model
 from shapmix.suggest import did_you_mean
@@ -40,21 +45,47 @@ def build_transform(config: TrainConfig, archive: Archive) -> Transform:
 
 
 def build_model(config: TrainConfig, archive: Archive, num_persons: int) -> nn.Module:
-    """The backbone of a run: `(N, C, T, V, M)` to logits `(N, K)`."""
+    """The backbone of a run: `(N, C, T, V, M)` to logits `(N, K)`.
+
+    With the margins of LDAM its last layer is a `CosineClassifier`, for which they are meant.
+    """
     options: dict[str, Any] = config.model_options
-    return create_model(
+    num_classes = len(archive.info.class_names)
+    model = create_model(
         config.model,
         archive.info.layout,
-        len(archive.info.class_names),
+        num_classes,
         num_persons=num_persons,
         in_channels=len(archive.info.channels),
         **options,
     )
+    if LOSSES[config.loss] is not LDAMLoss:
+        return model
+    scale: Any = config.loss_options.get("scale", SCALE)
+    return with_cosine_classifier(model, num_classes, check_option("scale", scale, 1))
 
 
 def build_loss(config: TrainConfig, class_counts: ClassCounts) -> nn.Module:
     """The loss of a run, for hard and soft targets."""
-    return LOSSES[config.loss](class_counts)
+    kind = LOSSES[config.loss]
+    options = check_options(kind, config.loss_options, f"loss {config.loss}", ("class_counts",))
+    return kind(class_counts, **options)
+
+
+def build_sampler(config: TrainConfig, labels: Indices) -> Draw:
+    """What draws the training clips of an epoch, given the `(n,)` labels of all.
+
+    Raises:
+        OptionError: an option is unknown.
+        ValueError: an option has an impossible value.
+    """
+    kind = SAMPLERS[config.sampler]
+    options = check_options(
+        kind, config.sampler_options, f"sampler {config.sampler}", ("labels", "rng")
+    )
+    draw = partial(kind, labels, **options)
+    draw(np.random.default_rng(0))  # an impossible value is found now, not in the first epoch
+    return draw
 
 
 def build_mixer(

@@ -16,12 +16,19 @@ class TrainConfig:
         archive: the data set, an .arrow file made by `shapmix import`.
         split: which clips train, validate and test, a .json file made by `shapmix split`; without
             it the archive's own first protocol is used as it is.
-        out: the run folder; runs/<split>-<model>-<stream>-<mixer>-<loss>-s<seed> when not given.
+        out: the run folder; runs/<split>-<model>-<stream>-<mixer>-<loss>-<sampler>-s<seed> when not
+            given, without the stream "joint" and the sampler "instance".
         seed: decides weights, order of clips, augmentation and mixing.
         mixer: how training clips are mixed: shapmix, stmix, mixup or none.
         mixer_options: options of the mixer, such as {estimator: exact, tau: 0.2} or
             {preset: paper}; see the method card.
-        loss: balanced-softmax, or ce for plain cross-entropy.
+        loss: balanced-softmax, ce for plain cross-entropy, class-balanced, focal,
+            influence-balanced or ldam-drw.
+        loss_options: options of the loss, such as {tau: 1.5}; see the card of the losses.
+        sampler: how the training clips of an epoch are drawn: instance (each once),
+            class-balanced, square-root or repeat-factor; as many clips for all.
+        sampler_options: options of the sampler, such as {threshold: 0.001}; see the card of the
+            samplers.
         model: ctrgcn, stgcn, tcn (small and fast), or the import path of your own nn.Module
             (package.module:Class).
         model_options: options of the model, such as {width: 64}.
@@ -63,7 +70,12 @@ class TrainConfig:
     seed: int = 0
     mixer: Literal["shapmix", "stmix", "mixup", "none"] = "shapmix"
     mixer_options: Options = field(default_factory=dict)
-    loss: Literal["balanced-softmax", "ce"] = "balanced-softmax"
+    loss: Literal[
+        "balanced-softmax", "ce", "class-balanced", "focal", "influence-balanced", "ldam-drw"
+    ] = "balanced-softmax"
+    loss_options: Options = field(default_factory=dict)
+    sampler: Literal["instance", "class-balanced", "square-root", "repeat-factor"] = "instance"
+    sampler_options: Options = field(default_factory=dict)
     model: str = "ctrgcn"
     model_options: Options = field(default_factory=dict)
     stream: Literal["joint", "bone", "joint_motion", "bone_motion"] = "joint"
@@ -119,7 +131,8 @@ class TrainConfig:
             return self.resume
         data = self.archive.stem if self.split is None else self.split.stem
         stream = "" if self.stream == "joint" else f"-{self.stream.replace('_', '-')}"
-        name = f"{data}-{self.model}{stream}-{self.mixer}-{self.loss}-s{self.seed}"
+        sampler = "" if self.sampler == "instance" else f"-{self.sampler}"
+        name = f"{data}-{self.model}{stream}-{self.mixer}-{self.loss}{sampler}-s{self.seed}"
         return self.out if self.out is not None else Path("runs") / name
 
 

@@ -13,6 +13,7 @@ from shapmix.data.archive import Archive
 from shapmix.data.loader import ClipDataset, Sample, create_loader
 from shapmix.data.longtail import class_counts
 from shapmix.data.splits import Split, make_split
+from shapmix.training.build import build_sampler
 from shapmix.training.config import TrainConfig
 from shapmix.training.files import RunFolderError, read_json
 
@@ -24,10 +25,12 @@ class ClipData(pl.LightningDataModule):
         archive: the data set. split: which clips are for what.
         train, val, test: `ClipDataset`s; `val` is None when no clip is left for it.
         class_counts: `(K,)` training clips of each class.
+        draw: the training clips of an epoch, by the sampler of the run.
 
     Raises:
         ArchiveError, SplitError: a file is not what it must be, or the two do not belong together.
-        ValueError: a class has no training clip.
+        OptionError: the sampler has no such option.
+        ValueError: a class has no training clip, or an option an impossible value.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -42,17 +45,19 @@ class ClipData(pl.LightningDataModule):
         self.test = self._select(self.split.test)
         classes = self.archive.info.class_names
         self.class_counts = check_counts(class_counts(self.train.labels, len(classes)))
+        self.draw = build_sampler(config, self.train.labels)
 
     def _select(self, names: tuple[str, ...]) -> ClipDataset:
         return ClipDataset(self.archive, names, num_persons=self.num_persons)
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Shuffled by (seed, epoch), an equal share for every process."""
+        """Drawn by the sampler from (seed, epoch), an equal share for every process."""
         trainer = self.trainer
         return create_loader(
             self.train,
             min(self.config.batch_size, len(self.train)),
             shuffle=True,
+            draw=self.draw,
             drop_last=self.config.drop_last,
             seed=self.config.seed,
             rank=trainer.global_rank if trainer else 0,

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from shapmix.data.loader import RaggedBatch
 from shapmix.data.transforms import Transform
-from shapmix.losses import two_term_loss
+from shapmix.losses import FollowsEpochs, classifier_input, two_term_loss
 from shapmix.metrics import evaluate
 from shapmix.mixing import Mixer, NoMix
 from shapmix.training.config import TrainConfig
@@ -63,7 +63,9 @@ class Recognizer(pl.LightningModule):
         return logits
 
     def on_train_epoch_start(self) -> None:
-        """Seed this epoch's augmentation, mixing and dropout."""
+        """Seed this epoch's augmentation, mixing and dropout; tell the loss where the run is."""
+        if isinstance(self.criterion, FollowsEpochs):
+            self.criterion.set_progress(self.current_epoch, self.config.epochs)
         generators = [self.augmentation]
         if isinstance(mixing := getattr(self.mixer, "generator", None), Generator):
             generators.append(mixing)
@@ -78,8 +80,7 @@ class Recognizer(pl.LightningModule):
         x, y = self.transform(batch, self.augmentation), batch.labels
         second = self.transform(batch, self.augmentation) if isinstance(self.mixer, NoMix) else x
         mixed = self.mixing(second, y)
-        logits, logits_mixed = self.model(torch.cat([x, mixed.x])).chunk(2)
-        loss = two_term_loss(self.criterion, logits, y, logits_mixed, mixed.target)
+        loss = self._loss(torch.cat([x, mixed.x]), y, mixed.target)
         if not math.isfinite(float(loss.detach())):
             raise TrainingError(
                 f"the loss became {float(loss.detach())} in epoch {self.current_epoch}. Likely "
@@ -90,6 +91,18 @@ class Recognizer(pl.LightningModule):
         self.mixing.observe(self.model, x, y)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
         return loss
+
+    def _loss(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+        """Of N clean clips with labels `y` and, behind them, N mixed ones with targets."""
+        features = None
+        if getattr(self.criterion, "uses_features", False):
+            with classifier_input(self.model, len(self.class_counts)) as seen:
+                both = self.model(x)
+            features = seen[-1].chunk(2)
+        else:
+            both = self.model(x)
+        logits, logits_mixed = both.chunk(2)
+        return two_term_loss(self.criterion, logits, y, logits_mixed, target, features)
 
     def validation_step(self, batch: RaggedBatch, _: int) -> None:
         """Keep the scores of a batch."""

@@ -51,7 +51,7 @@ def test_archive_of_generated_files(tmp_path: Path) -> None:
     assert (report.read, report.skipped, report.repaired) == (6, {}, {})
     archive = Archive(tmp_path / "a.arrow")
     info = archive.info
-    assert (info.layout.name, info.channels, info.units) == ("openpose18", "xyz", "m")
+    assert (info.layout.name, info.channels, info.units) == ("sbu15", "xyz", "m")
     assert info.class_names == ("walk", "wave")
     for i, name in enumerate(archive.names):
         path = next(source.rglob(f"{name}.np?"))

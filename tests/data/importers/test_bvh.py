@@ -81,7 +81,7 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     motion = parse((written.SKELETON + "MOTION\n").encode(), "a")
     values = np.random.default_rng(0).normal(size=(10, 36))
     whole = positions(motion.joints, values)
-    monkeypatch.setattr("shapmix.data.importers.bvh_motion.CHUNK_FRAMES", 3)
+    monkeypatch.setattr("shapmix.data.importers.bvh_motion.CHUNK_PLACES", 40)
     np.testing.assert_array_equal(positions(motion.joints, values), whole)
 
 
@@ -240,7 +240,8 @@ def test_sources_that_cannot_be_used(tmp_path: Path) -> None:
         ("clip,label\na,\n", "line 2: clip or label is empty"),
         ("clip,label\na,b\na,c\n", "labels the clip 'a' twice, 'b' and 'c'"),
         ("clip,label\n", "no row"),
-        ("clip,label,the view\na,b,1\n", "'the view' cannot be kept.*'the_view'"),
+        ("clip,label,the view,the_view\na,b,1,2\n", "two columns would be called 'the_view'"),
+        ("clip,label\na,b\n", "clips such as 'a', none of which is there; the first .*take00"),
         ("", "no column 'clip'"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import pytest
 from generators import coco as generator
 from generators.coco import video
 from shapmix.data.archive import Archive
-from shapmix.data.importers import coco, recognise, run_import
+from shapmix.data.importers import coco, coco_videos, json_files, recognise, run_import
 from shapmix.data.importers.base import Importer, SourceError
 from shapmix.data.importers.coco import Options
+from shapmix.data.importers.json_files import SingleFile
 
 importer: Importer = coco
 
@@ -171,6 +173,26 @@ def test_the_siblings_of_a_single_file_are_not_looked_at(
         run_import("coco", path, tmp_path / "b.arrow", Options(labels=str(table)))
 
 
+def test_files_of_very_many_objects_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_files, "MOST_OBJECTS", 20)
+    put(tmp_path / "x" / "a" / "good.json", video(random_clip()))
+    put(tmp_path / "x" / "a" / "bad.json", [[]] * 20)
+    report = run_import("coco", tmp_path / "x", tmp_path / "a.arrow")
+    assert report.skipped == {"too large": ["bad"]}
+
+
+def test_numbers_are_packed_while_a_file_is_read(tmp_path: Path) -> None:
+    path = put(tmp_path / "c.json", video(np.random.default_rng(0).normal(size=(500, 1, 17, 3))))
+    tracemalloc.start()
+    record = json_files.read_json(SingleFile(path, 2**30), "c.json", "c", coco_videos.compact)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(record["annotations"]) == 500
+    assert held < path.stat().st_size
+
+
 def test_another_layout(tmp_path: Path) -> None:
     clip = np.random.default_rng(0).uniform(0.1, 9, (3, 1, 18, 3))
     content = video(clip)
@@ -199,10 +221,16 @@ DAMAGED: dict[str, tuple[Edit, str]] = {
         lambda r: r["categories"][0]["keypoints"].__setitem__(1, "head_bottom"),
         "other joints",
     ),
+    "annotations is null": (lambda r: r.update(annotations=None), "other fields"),
+    "no keypoints": (lambda r: [a.update(keypoints=[]) for a in r["annotations"]], "no body"),
     "text for a number": (
-        lambda r: r["images"][0].update(id="x", file_name="x.jpg", frame_index=None),
+        lambda r: (
+            r["images"][0].update(id="x", file_name="x.jpg", frame_index=None),
+            r["annotations"][0].update(image_id="x"),
+        ),
         "no frame number",
     ),
+    "one number twice": (lambda r: r["images"][0].update(frame_index=1), "repeated frame"),
 }
 
 
@@ -216,6 +244,64 @@ def test_damaged_files_are_skipped(tmp_path: Path, edit: Edit, reason: str) -> N
     (found,) = report.skipped
     assert found.startswith(reason)
     assert (report.read, report.skipped[found]) == (1, ["bad"])
+
+
+def images_named(names: list[str], clip: np.ndarray) -> dict[str, Any]:
+    """A file of a clip whose images have ids that count down, and no frame_index."""
+    content = video(clip)
+    for t, (image, name) in enumerate(zip(content["images"], names, strict=True)):
+        del image["frame_index"]
+        image |= {"id": -t, "file_name": name}
+        for annotation in content["annotations"]:
+            if annotation["image_id"] == 100 + t:
+                annotation["image_id"] = -t
+    return content
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "frame_{:04}_720p.jpg",
+        "{}_rgb2.png",
+        "cam1/{:06}_cam1",
+        "v2_{}.mp4.jpg",
+        "{:03}_jpg.rf.7{}a",
+    ],
+)
+def test_frames_follow_the_number_that_varies(tmp_path: Path, name: str) -> None:
+    clip = random_clip(T=12)
+    names = [name.format(8 + t, (7 * t) % 12) for t in range(12)]
+    put(tmp_path / "x" / "a" / "c.json", images_named(names, clip))
+    keypoints = imported(tmp_path / "x", tmp_path).keypoints(0)
+    np.testing.assert_array_equal(keypoints, clip.astype(np.float32))
+
+
+def test_frames_follow_the_ids_where_no_number_varies(tmp_path: Path) -> None:
+    clip = random_clip()
+    put(tmp_path / "x" / "a" / "c.json", images_named([f"{x}_720p.jpg" for x in "dbac"], clip))
+    keypoints = imported(tmp_path / "x", tmp_path).keypoints(0)
+    np.testing.assert_array_equal(keypoints, clip[::-1].astype(np.float32))
+
+
+def test_images_of_several_videos_that_nothing_tells_apart_are_skipped(tmp_path: Path) -> None:
+    put(tmp_path / "x" / "a" / "good.json", video(random_clip()))
+    names = [f"{clip}_{t}.jpg" for clip in ("a", "b") for t in range(2)]
+    put(tmp_path / "x" / "a" / "bad.json", images_named(names, random_clip()))
+    report = run_import("coco", tmp_path / "x", tmp_path / "a.arrow")
+    assert report.skipped == {"repeated frame": ["bad"]}
+    message = "the images 'a_0' and 'b_0' are frame 0; give frame_index"
+    with pytest.raises(SourceError, match=message):
+        run_import("coco", tmp_path / "x", tmp_path / "a.arrow", strict=True)
+
+
+def test_null_joints_are_hidden(tmp_path: Path) -> None:
+    clip = random_clip()
+    content = video(clip)
+    content["annotations"][1]["keypoints"][6:9] = [None, 2.0, None]
+    clip[1, 0, 2] = 0
+    put(tmp_path / "x" / "a" / "c.json", content)
+    keypoints = imported(tmp_path / "x", tmp_path).keypoints(0)
+    np.testing.assert_array_equal(keypoints, clip.astype(np.float32))
 
 
 def test_annotations_without_keypoints_are_passed_over(tmp_path: Path) -> None:
@@ -233,6 +319,29 @@ def test_useless_sources(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=r"has no \.json file"):
         run_import("coco", tmp_path / "empty", tmp_path / "a.arrow")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"annotations": None}, '"annotations": a list; found null'),
+        ({"annotations": 3}, '"annotations": a list; found a whole number'),
+        ({"annotations": []}, r"1 skipped: no body \(poses\)"),
+        ({"images": "x"}, '"images": a list; found text'),
+    ],
+)
+def test_a_single_file_of_another_form(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    content, *_ = several()
+    content = {"images": [content["images"][0] | {"label": "wave"}], "annotations": [], **change}
+    with pytest.raises(SourceError, match=message):
+        run_import("coco", put(tmp_path / "poses.json", content), tmp_path / "a.arrow")
+    no_keypoints = content | {"annotations": [{"image_id": 100, "bbox": [1, 2]}]}
+    if "images" not in change:
+        path = put(tmp_path / "poses.json", no_keypoints)
+        with pytest.raises(SourceError, match="no annotation with keypoints, for 1 images"):
+            run_import("coco", path, tmp_path / "a.arrow", strict=True)
 
 
 def test_recognise(tmp_path: Path) -> None:

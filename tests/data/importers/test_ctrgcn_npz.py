@@ -71,6 +71,7 @@ def test_clips_are_the_real_frames_and_persons(
         clip = archive.clip(i)
         assert clip.label == label
         assert dict(clip.metadata) == {"part": name.split("-")[0]}
+        assert clip.fps == 30
         np.testing.assert_array_equal(clip.keypoints, keypoints)
     assert set(archive.num_persons.tolist()) == {1, 2}
     assert archive.info.layout.name == "ntu25"
@@ -114,7 +115,9 @@ def test_labels_may_be_ids_and_classes_named(tmp_path: Path) -> None:
     assert opened.info.class_names == ("0", "1", "2", "3")
     opened = ctrgcn_npz.open_source(source, Options(class_names="a,b,c,d"))
     assert opened.info.class_names == ("a", "b", "c", "d")
-    assert [clip.label for clip in opened.read(opened.units, ImportReport())][:5] == [0, 1, 2, 3, 0]
+    clips = list(opened.read(opened.units, ImportReport()))
+    assert [clip.label for clip in clips][:5] == [0, 1, 2, 3, 0]
+    assert {clip.fps for clip in clips} == {None}  # not the classes of NTU RGB+D
     with pytest.raises(SourceError, match="3 class names were given"):
         ctrgcn_npz.open_source(source, Options(class_names="a,b,c"))
 

@@ -72,6 +72,9 @@ def test_forms_of_json(tmp_path: Path) -> None:
         [{"pose_landmarks": pose(bodies[0])} for bodies in clip],
         [{"landmarks": bodies.tolist()} for bodies in clip],
         [{"landmarks": bodies[0].tolist()} for bodies in clip],
+        [{"pose_landmarks": {"landmark": pose(bodies[0])}} for bodies in clip],
+        [{"landmarks": [{"landmark": pose(body)} for body in bodies]} for bodies in clip],
+        [None, {"pose_landmarks": {"landmark": None}}, *frames],
         [None, {}, *frames, {"pose_landmarks": []}, {"pose_landmarks": None}],
     ]
     for form in forms:
@@ -131,6 +134,18 @@ def test_csv_with_gaps_persons_and_byte_order_mark(tmp_path: Path) -> None:
     np.testing.assert_array_equal(archive.keypoints(0), expected)
     np.testing.assert_array_equal(archive.keypoints(1), expected[[0, 2, 3], :1])
     assert archive.clip(0).fps == 20
+
+
+@pytest.mark.parametrize("write", [write_wide, write_long])
+def test_csv_with_columns_of_text(tmp_path: Path, write: Any) -> None:
+    clip = random_clip()
+    (tmp_path / "x" / "a").mkdir(parents=True)
+    path = write(tmp_path / "x" / "a" / "c.csv", clip[:, 0] if write is write_wide else clip)
+    first, *rows = path.read_text().splitlines()
+    lines = [f"label,{first},note,note", *(f"wave,{row},café,é" for row in rows)]
+    path.write_text("\n".join(lines))
+    keypoints = imported(tmp_path / "x", tmp_path).keypoints(0)
+    np.testing.assert_array_equal(keypoints, clip[..., XYC].astype(np.float32))
 
 
 def test_labels_from_a_csv_in_the_folder(tmp_path: Path) -> None:

@@ -9,18 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shapmix.data.clip import ClipError
 from shapmix.data.importers import ntu_bodies
 from shapmix.data.importers.ntu_bodies import Selection, select_persons
 from shapmix.data.importers.ntu_parser import Recording
 
-CTRGCN = Selection("ctrgcn", short_body=11, wide_frame=0.8, wide_share=0.69754, max_persons=2)
+CTRGCN = Selection(
+    "ctrgcn",
+    short_body=11,
+    wide_frame=0.8,
+    wide_share=0.69754,
+    motion_low=None,
+    motion_high=None,
+    max_persons=2,
+)
 PYSKL = replace(CTRGCN, bodies="pyskl")
 ALL = replace(CTRGCN, bodies="all")
 
 Array = npt.NDArray[Any]
-Body = tuple[str, Iterable[int], Array]
+Body = tuple[str, list[int], Array]
 
 
 def body(seed: int, frames: Iterable[int], motion: float, width: float = 0.5) -> Body:
@@ -103,12 +113,93 @@ def test_who_vanishes_and_comes_back_stays_in_those_frames() -> None:
 def test_ids_that_share_no_frame_are_one_person() -> None:
     first, second = body(1, range(20), 0.1), body(2, range(20, 40), 0.3)
     other = body(3, range(40), 0.2)
-    keypoints, notes = select_persons("x", recording(first, other, second), CTRGCN)
-    expect(keypoints, [second, first], [other], frames=range(40))
-    assert notes == []
-    keypoints, notes = select_persons("x", recording(first, other, second), PYSKL)
-    expect(keypoints, [second], [other], frames=range(40))
+    for how in (CTRGCN, PYSKL):
+        keypoints, notes = select_persons("x", recording(first, other, second), how)
+        expect(keypoints, [second, first], [other], frames=range(40))
+        assert notes == []
+
+
+def test_pyskl_joins_what_lies_apart_from_first_to_last_frame() -> None:
+    lively = body(1, [*range(15), *range(25, 40)], 0.4)  # its gap is not free
+    within, over = body(2, range(15, 27), 0.3), body(3, range(20, 40), 0.2)
+    before = body(4, range(2, 14), 0.1)
+    bodies = recording(lively, within, over, before)
+    keypoints, notes = select_persons("x", bodies, PYSKL)
+    expect(keypoints, [lively], [within, before], frames=range(40))
     assert notes == [ntu_bodies.FURTHER]
+    both = recording(lively, body(2, range(15, 25), 0.3))  # the gap, and no more
+    keypoints, _ = select_persons("x", both, replace(CTRGCN, short_body=0))
+    assert keypoints.shape[1] == 1
+    keypoints, _ = select_persons("x", both, replace(PYSKL, short_body=0))
+    assert keypoints.shape[1] == 2
+
+
+def test_a_pyskl_person_lasts_from_first_to_last_body() -> None:
+    last, first = body(1, range(28, 40), 0.4), body(2, range(12), 0.3)
+    between = body(3, range(14, 26), 0.2)
+    keypoints, _ = select_persons("x", recording(last, first, between), PYSKL)
+    expect(keypoints, [last, first], [between], frames=[*range(12), *range(14, 26), *range(28, 40)])
+    keypoints, _ = select_persons("x", recording(last, first, between), CTRGCN)
+    assert keypoints.shape[1] == 1
+
+
+def test_pyskl_begins_with_somebody_who_is_there() -> None:
+    late, early = body(1, range(9, 33), 0.4), body(2, range(3, 33), 0.1)
+    keypoints, _ = select_persons("x", recording(late, early), PYSKL)
+    expect(keypoints, [early], [late], frames=range(3, 33))
+    keypoints, _ = select_persons("x", recording(late, early), CTRGCN)
+    expect(keypoints, [late], [early], frames=range(3, 33))
+    third = body(3, range(5, 40), 0.2)
+    three = replace(PYSKL, max_persons=3)
+    keypoints, _ = select_persons("x", recording(late, early, third), three)
+    expect(keypoints, [early], [third], [late], frames=range(3, 40))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 30), st.integers(1, 20), st.integers(0, 20)),
+        min_size=2,
+        max_size=6,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_pyskl_joins_as_described(spans: list[tuple[int, int, int]]) -> None:
+    """The description step by step: each body is one or two stretches of frames, liveliest first."""
+    bodies = [
+        body(n, [*range(start, start + length), start + length + gap], (9 - n) / 10, 0.3)
+        for n, (start, length, gap) in enumerate(spans)
+    ]
+    persons: list[list[Body]] = [[], []]
+    for one in bodies:
+        for person in persons:
+            whole = [frame for _, frames, _ in person for frame in frames]
+            if not whole or max(one[1]) < min(whole) or min(one[1]) > max(whole):
+                person.append(one)
+                break
+    persons = [person for person in persons if person]
+    times = sorted({frame for person in persons for _, frames, _ in person for frame in frames})
+    if not any(times[0] in frames for _, frames, _ in persons[0]):
+        persons.reverse()
+    how = replace(PYSKL, short_body=0)
+    keypoints, _ = select_persons("x", recording(*bodies, num_frames=80), how)
+    expect(keypoints, *persons, frames=times)
+
+
+def test_bodies_that_move_too_little_or_too_much_go_but_for_the_first() -> None:
+    """Variances are those of x, y and z: a body that stands still has some too."""
+    bodies = [body(n, range(40), motion) for n, motion in enumerate((2.0, 1.6, 0.5, 0.01))]
+    variances = [sum(joints[..., axis].var() for axis in range(3)) for _, _, joints in bodies]
+    low, high = variances[2] - 0.01, variances[1] - 0.01
+    four = replace(CTRGCN, max_persons=4)
+    for how, kept in (
+        (four, [0, 1, 2, 3]),
+        (replace(four, motion_low=low), [0, 1, 2]),
+        (replace(four, motion_high=high), [0, 2, 3]),
+        (replace(four, motion_low=low, motion_high=high), [0, 2]),
+    ):
+        keypoints, notes = select_persons("x", recording(*bodies), how)
+        expect(keypoints, *([bodies[n]] for n in kept), frames=range(40))
+        assert notes == ([] if len(kept) == 4 else [ntu_bodies.MOTION])
 
 
 def test_bodies_seen_briefly_go_unless_all_are() -> None:

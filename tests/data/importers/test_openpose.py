@@ -131,6 +131,33 @@ def test_labels_from_a_csv(tmp_path: Path) -> None:
     assert archive.metadata["subject"].tolist() == [1, 2]
 
 
+def test_several_videos_in_the_folder_of_a_class(tmp_path: Path) -> None:
+    for label, names in (("wave", ("a", "b")), ("jump", ("a", "c-2")), ("sit", ("d",))):
+        for x, name in enumerate(names, 1):
+            frames = {t: people(bodies_at(10.0 * x + t)) for t in range(3)}
+            write_clip(tmp_path / "x" / label, frames, name=name)
+    archive = imported(tmp_path / "x", tmp_path)
+    assert archive.names == ("jump/a", "jump/c-2", "sit/d", "wave/a", "wave/b")
+    assert [archive.info.class_names[k] for k in archive.labels] == [
+        *("jump", "jump", "sit", "wave", "wave")
+    ]
+    assert archive.keypoints(1)[:, 0, 0, 0].tolist() == [20, 21, 22]
+    table = tmp_path / "labels.csv"
+    table.write_text("clip,label\na,wave\nb,jump\n")
+    archive = imported(tmp_path / "x" / "wave", tmp_path, Options(labels=str(table)))
+    assert archive.names == ("a", "b")
+
+
+def test_the_field_of_openpose_1_0(tmp_path: Path) -> None:
+    content = people(bodies_at(9.0))
+    body = content["people"][0]
+    write_clip(tmp_path / "x" / "wave" / "c", {0: content})
+    expected = imported(tmp_path / "x", tmp_path).keypoints(0)
+    body["pose_keypoints"] = body.pop("pose_keypoints_2d")
+    write_clip(tmp_path / "x" / "wave" / "c", {0: content})
+    np.testing.assert_array_equal(imported(tmp_path / "x", tmp_path).keypoints(0), expected)
+
+
 def test_one_name_in_two_folders(tmp_path: Path) -> None:
     for label in ("wave", "jump"):
         write_clip(tmp_path / "x" / label / "1", {0: people(bodies_at(9.0))})

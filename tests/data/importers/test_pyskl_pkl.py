@@ -54,6 +54,7 @@ def test_ntu_in_3d(tmp_path: Path, protocol: int) -> None:
         np.testing.assert_array_equal(clip.keypoints, annotation["keypoint"].transpose(1, 0, 2, 3))
         assert clip.metadata["camera"] == int(clip.name[5:8])
         assert clip.metadata["action"] == clip.label + 1
+        assert clip.fps == 30
     assert dict(info.splits) == {
         "xsub": ('xsub == "train"', 'xsub == "val"'),
         "xview": ('xview == "train"', 'xview == "val"'),
@@ -172,6 +173,31 @@ def test_splits_of_all_kinds_become_columns(tmp_path: Path) -> None:
     clips = list(source.read(source.units, ImportReport(strict=True)))
     assert [clip.metadata["part"] for clip in clips] == ["train"] * 2 + ["val"] + ["test"] * 3
     assert [*clips[0].metadata] == [*source.columns]
+
+
+@pytest.mark.parametrize("kind", [str, bytes, ">U30"])
+def test_splits_may_be_arrays_of_text(tmp_path: Path, kind: Any) -> None:
+    content = generator.ntu()
+    expected = opened(tmp_path, content).splits
+    content["split"] = {name: np.array(clips, kind) for name, clips in content["split"].items()}
+    assert opened(tmp_path, content).splits == expected
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.arange(3), "the split xsub_val has int64, expected frame_dirs"),
+        (np.array([b"caf\xe9"]), "the split xsub_val cannot be read: 'ascii' codec"),
+        (np.array([0x7FFFFFF], "i4").view("U1"), "the split xsub_val cannot be read: "),
+    ],
+)
+def test_splits_that_are_other_arrays(
+    tmp_path: Path, array: npt.NDArray[Any], message: str
+) -> None:
+    content = generator.ntu()
+    content["split"]["xsub_val"] = array
+    with pytest.raises(SourceError, match=message):
+        opened(tmp_path, content)
 
 
 def test_a_clip_in_both_halves_is_skipped_and_one_in_none_kept(tmp_path: Path) -> None:

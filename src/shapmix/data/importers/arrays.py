@@ -9,8 +9,11 @@ the columns clip and label, whose further columns become metadata:
     shapmix import arrays mine mine.arrow --layout coco17 --channels xyc --labels labels.csv
 
 Other orders of the axes are told by letters: --order CTVM for (coordinates, frames, joints,
-persons). An array with two axes is read as (frames, joints x coordinates). Zeros or NaN stand for
-an absent person; single NaN joints are given a place between the frames that have them.
+persons). With --layout, an order that alone fits the joints is found and reported. An array with
+two axes is read as (frames, joints x coordinates). Zeros or NaN stand for an absent person; single
+NaN joints are given a place between the frames that have them. Of a .npz with several arrays, --key
+says which; keypoints (x, y) and keypoint_scores (or keypoint, data; scores, ...) are joined to xyc.
+A file has up to 32 MiB.
 
 The result has the coordinates as they are, in metres (3D) or pixels (2D) unless --units says
 otherwise. Without --layout it is the layout of the catalog that alone has this number of joints.
@@ -20,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -29,19 +31,19 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
-from shapmix.data.importers.base import ImportReport, SourceError, Unit
+from shapmix.data.importers.array_axes import Axes, as_tmvc, find_axes, num_joints
+from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import Classes, find_classes
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.label_files import Labels, clip_names, find_labels
 from shapmix.data.importers.missing_joints import mended
-from shapmix.data.importers.npy_content import MAX_BYTES, read_npy, read_npz
-from shapmix.data.importers.peek import Peek
+from shapmix.data.importers.npy_content import MAX_BYTES, Content, read_header, read_npy, read_npz
+from shapmix.data.importers.peek import HEAD_BYTES, Peek
 from shapmix.data.importers.user_layouts import layout_of_number, named_layout
 from shapmix.layouts import Layout
 
-DEFAULT_ORDER = {2: "TVC", 3: "TVC", 4: "TMVC"}  # by the number of axes
-
-
+MOST_LOOKS = 4  # sound files that tell the order of the axes and what the third value is
+MOST_LOOKED_AT = 16 * MIB
 # Layouts of pose estimators for pictures, whose third value is mostly a confidence.
 FLAT = ("coco17", "openpose18", "openpose25")
 
@@ -58,7 +60,7 @@ class Options:
         class_names: class names in label order: a file (.txt, .json, .csv) or names with commas.
         label_base: the first id, 0 or 1, where labels are ids.
         order: axes of the arrays: T frames, M persons, V joints, C coordinates, such as CTVM; TVC
-            or TMVC by default.
+            or TMVC by default, or the only order that fits the layout.
         channels: what the coordinates are; xyz for three and xy for two by default, xyc for x, y
             and a confidence.
         key: name of the array in .npz files that hold several.
@@ -88,7 +90,7 @@ def recognise(peek: Peek) -> str | None:
 def open_source(source: Path, options: Options) -> Arrays:
     """See `Importer.open_source`."""
     if source.is_file() and _is_array(source.name):
-        raise SourceError(f"{source} is one file; give a folder with one .npy or .npz file a clip")
+        raise SourceError(_one_file(source))
     if options.order is not None and sorted(options.order) not in (list("CTV"), list("CMTV")):
         raise SourceError(f"order is {options.order!r}, expected T, V, C and perhaps M, each once")
     files = SourceFiles(source, max_bytes=MAX_BYTES)
@@ -96,17 +98,20 @@ def open_source(source: Path, options: Options) -> Arrays:
     if not names:
         raise SourceError(f"{source} has no .npy or .npz file")
     labels = find_labels(names, options.labels)
+    labels.check_used()
     classes = find_classes(labels.values, options.class_names, options.label_base)
-    first, layout, C = _first_sound(files, names, options)
-    channels = options.channels or {2: "xy", 3: "xyz"}.get(C)
-    if C == 3 and options.channels is None and layout.name in FLAT:
-        raise SourceError(
-            f"{first} has three values a joint, and {layout.name} is mostly seen in pictures: say "
-            "--channels xyc (x, y and a confidence) or --channels xyz"
-        )
-    if channels is None or len(channels) != C:
+    looks = _first_sound(files, names, options.key)
+    shapes = {name: values.shape for name, (values, _) in looks.items()}
+    if options.layout is not None:
+        layout = named_layout(options.layout)
+    else:
+        number = num_joints(shapes, options.order, options.channels)
+        layout = layout_of_number(number, None, next(iter(looks)))
+    axes = find_axes(shapes, options.order, layout.num_joints)
+    first, values, channels = _first_fitting(looks, layout, axes, options.channels)
+    if channels is None or len(channels) != values.shape[3]:
         known = "xy, xyz or xyc" if channels is None else f"{channels}, {len(channels)}"
-        raise SourceError(f"{first} has {C} coordinates a joint, expected {known}")
+        raise SourceError(f"{first} has {values.shape[3]} coordinates a joint, expected {known}")
     info = ArchiveInfo(
         layout,
         classes.names,
@@ -114,91 +119,92 @@ def open_source(source: Path, options: Options) -> Arrays:
         units=options.units or ("m" if channels == "xyz" else "px"),
         source="arrays",
     )
-    return Arrays(files, info, labels, classes, clip_names(names), options)
+    return Arrays(files, info, labels, classes, clip_names(names), options, axes)
 
 
 def _is_array(name: str) -> bool:
     return name.lower().endswith((".npy", ".npz"))
 
 
-def _read(files: SourceFiles, file: str, key: str | None, clip: str) -> npt.NDArray[Any]:
-    content = files.read(file)
-    if file.lower().endswith(".npy"):
-        return read_npy(content, clip)
-    return read_npz(content, key, clip)
-
-
-def _first_sound(
-    files: SourceFiles, names: Sequence[str], options: Options
-) -> tuple[str, Layout, int]:
-    """Name of the first file that can be read and fits, its layout, and its coordinates a joint."""
-    errors = []
-    for name in names:
-        try:
-            values = _read(files, name, options.key, name)
-            layout = _layout(values.shape, options, name)
-            return name, layout, _as_tmvc(values, layout, options, name).shape[3]
-        except ClipError as error:
-            errors.append(error)
-    raise SourceError(f"no array can be used; of the first: {errors[0]}")
-
-
-def _layout(shape: tuple[int, ...], options: Options, where: str) -> Layout:
-    """The layout of the options, or that of the joints' number in a first array."""
-    if options.layout is not None:
-        return named_layout(options.layout)
-    order = options.order or DEFAULT_ORDER.get(len(shape), "")
-    if len(shape) == len(order):
-        return layout_of_number(shape[order.index("V")], None, where)
-    if len(shape) == 2 and options.channels is not None and shape[1] % len(options.channels) == 0:
-        return layout_of_number(shape[1] // len(options.channels), None, where)
-    raise SourceError(
-        f"{where} has the shape {shape}, which does not say the number of joints; expected "
-        f"{_axes(order or 'TMVC')}, or give --layout, and --order for other axes"
+def _one_file(source: Path) -> str:
+    """Why one file is no source, and how to make one of it."""
+    text = f"{source} is one file; give a folder with one .npy or .npz file a clip"
+    try:
+        with source.open("rb") as file:
+            shape = read_header(file.read(HEAD_BYTES), source.name).shape
+    except (OSError, ClipError):
+        return text
+    if len(shape) < 4:
+        return text
+    return (
+        f"{text}. If its {shape[0]} rows are clips, for n, clip in enumerate(np.load("
+        f"{source.name!r})): np.save(f'clips/{{label[n]}}/{{n:06}}.npy', clip), where the folders "
+        "are there. For (N, C, T, V, M), import them with --order CTVM"
     )
 
 
-def _axes(order: str) -> str:
-    words = {"T": "frames", "M": "persons", "V": "joints", "C": "coordinates"}
-    return f"({', '.join(words[letter] for letter in order)})"
+def _read(files: SourceFiles, file: str, key: str | None, clip: str) -> Content:
+    content = files.read(file)
+    if file.lower().endswith(".npy"):
+        return Content(read_npy(content, clip))
+    return read_npz(content, key, clip)
 
 
-def _as_tmvc(
-    values: npt.NDArray[Any], layout: Layout, options: Options, clip: str
-) -> npt.NDArray[Any]:
-    """A view (T, M, V, C); ClipError, with the order that would fit, for another shape."""
-    V = layout.num_joints
-    shape, order = values.shape, options.order or DEFAULT_ORDER.get(values.ndim, "TMVC")
-    if values.ndim == 2 and shape[1] and shape[1] % V == 0 and options.order in (None, "TVC"):
-        values = values.reshape(shape[0], V, shape[1] // V)
-    doubtful = options.order is None and values.ndim == 4 and shape[1] > shape[0]
-    if values.ndim == len(order) and values.shape[order.index("V")] == V and not doubtful:
-        if "M" not in order:
-            values, order = values[None], f"M{order}"
-        return values.transpose([order.index(letter) for letter in "TMVC"])
-    detail = f"shape {shape}, expected {_axes(order)} with the {V} joints of {layout.name}"
-    if doubtful:
-        detail += ", and not more persons than frames unless you say --order TMVC"
-    fitting = _fitting_orders(shape, V)
-    if values.ndim == 2:
-        detail += f", or (frames, {V} x coordinates)"
-    elif fitting:
-        detail += f"; it fits --order {' or '.join(fitting)}"
-    raise ClipError("wrong shape", clip, detail)
+Looks = Mapping[str, Content]
 
 
-def _fitting_orders(shape: tuple[int, ...], V: int) -> list[str]:
-    """Orders of axes in which a shape has V joints and 2 or 3 coordinates, and few persons."""
-    letters = {3: "TVC", 4: "TMVC"}.get(len(shape), "")
-    orders = map("".join, permutations(letters))
-    return [
-        order
-        for order in orders
-        if letters
-        and shape[order.index("V")] == V
-        and shape[order.index("C")] in (2, 3)
-        and ("M" not in order or shape[order.index("M")] <= shape[order.index("T")])
-    ]
+def _first_sound(files: SourceFiles, names: Sequence[str], key: str | None) -> Looks:
+    """The first files that can be read."""
+    looks: dict[str, Content] = {}
+    errors = []
+    for name in names:
+        try:
+            looks[name] = _read(files, name, key, name)
+        except ClipError as error:
+            errors.append(error)
+        held = sum(look.values.nbytes for look in looks.values())
+        if len(looks) == MOST_LOOKS or held > MOST_LOOKED_AT:
+            break
+    if not looks:
+        raise SourceError(f"no array can be used; of the first: {errors[0]}")
+    return looks
+
+
+def _first_fitting(
+    looks: Looks, layout: Layout, axes: Axes, channels: str | None
+) -> tuple[str, npt.NDArray[Any], str | None]:
+    """The first file that fits the layout: its name, its values (T, M, V, C) and channels."""
+    fitting, errors = {}, []
+    for name, (values, _) in looks.items():
+        try:
+            fitting[name] = as_tmvc(values, axes, layout, name)
+        except ClipError as error:
+            errors.append(error)
+    if not fitting:
+        raise SourceError(f"no array can be used; of the first: {errors[0]}")
+    first, values = next(iter(fitting.items()))
+    if channels is None and looks[first].has_scores:
+        channels = "xyc"
+    elif channels is None:
+        channels = {2: "xy", 3: "xyz"}.get(values.shape[3])
+        if channels == "xyz":
+            _check_no_score(first, list(fitting.values()), layout)
+    return first, values, channels
+
+
+def _check_no_score(first: str, arrays: Sequence[npt.NDArray[Any]], layout: Layout) -> None:
+    """SourceError when the third value may be a confidence, and nobody has said what it is."""
+    why = f"and {layout.name} is mostly seen in pictures" if layout.name in FLAT else ""
+    known = [array[np.isfinite(array).all(-1)] for array in arrays if array.shape[3] == 3]
+    third = np.concatenate([joints[:, 2] for joints in known])
+    flat = np.concatenate([joints[:, :2].ravel() for joints in known])
+    if len(third) and 0 <= third.min() <= third.max() <= 1 and abs(flat).max() > 10:
+        why = f"x and y up to {abs(flat).max():.4g}, and a third that lies within 0 and 1"
+    if why:
+        raise SourceError(
+            f"{first} has three values a joint, {why}: say --channels xyc (x, y and a confidence) "
+            "or --channels xyz"
+        )
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,7 @@ class Arrays:
     classes: Classes
     names: Mapping[str, str]
     options: Options
+    axes: Axes
 
     @property
     def units(self) -> list[Unit]:
@@ -234,6 +241,8 @@ class Arrays:
 
     def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
         """See `Source.read`."""
+        if units[0].name == next(iter(self.names)):  # once an import
+            self.labels.note_unused(report)
         for unit in units:
             name = self.names[unit.name]
             try:
@@ -246,8 +255,10 @@ class Arrays:
             yield Clip(name, label, keypoints, self.options.fps, metadata)
 
     def _keypoints(self, file: str, name: str, report: ImportReport) -> Keypoints:
-        values = _read(self.files, file, self.options.key, name)
-        values = _as_tmvc(values, self.info.layout, self.options, name)
+        values = _read(self.files, file, self.options.key, name).values
+        values = as_tmvc(values, self.axes, self.info.layout, name)
+        if self.axes.order is not None and not self.axes.is_given:
+            report.repair(f"axes read as {self.axes.order}, which alone fits the layout", name)
         _, C = self.info.joint_shape
         if values.shape[3] != C or not prod(values.shape):
             detail = f"shape {values.shape} in the order TMVC, expected {C} coordinates and no 0"

@@ -35,7 +35,7 @@ from shapmix.data.importers.user_layouts import layout_of_names, nearest_joint, 
 from shapmix.layouts import Layout, LayoutError
 from shapmix.layouts.from_names import layout_from_names
 
-MAX_BYTES = 64 * MIB  # ten minutes of 60 joints at 60 frames a second
+MAX_BYTES = 24 * MIB  # four minutes of 60 joints at 60 frames a second
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def open_source(source: Path, options: Options) -> Bvh:
     if not names:
         raise SourceError(f"{source} has no .bvh file")
     labels = find_labels(names, options.labels)
+    labels.check_used()
     classes = find_classes(labels.values, options.class_names, options.label_base)
     first, motion = _first_sound(files, names)
     if options.layout is None:
@@ -150,6 +151,8 @@ class Bvh:
 
     def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
         """See `Source.read`."""
+        if units[0].name == next(iter(self.names)):  # once an import
+            self.labels.note_unused(report)
         for unit in units:
             try:
                 clip = self._clip(unit.name, report)

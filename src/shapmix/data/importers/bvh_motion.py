@@ -18,10 +18,11 @@ from shapmix.data.clip import ClipError, Keypoints
 from shapmix.suggest import did_you_mean
 
 MOST_JOINTS = 1000
-MOST_PLACES = 2**24  # frames x joints of a clip
-CHUNK_FRAMES = 2048  # what forward kinematics has in memory at once
+MOST_PLACES = 2**21  # frames x joints of a clip
+CHUNK_PLACES = 2**16  # frames x joints that forward kinematics has in memory at once
 CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "xyz")
-FRAMES = re.compile(r"\s*Frames:?\s*(\d{1,9})\s+Frame\s+Time:?\s*(\S{1,40})[^\S\n]*\n?", re.I)
+FRAMES = re.compile(rb"\s*Frames:?\s*(\d{1,9})\s+Frame\s+Time:?\s*(\S{1,40})[^\S\n]*\n?", re.I)
+LINE = re.compile(rb"\S[^\n]*")
 
 Floats = npt.NDArray[np.float64]
 # Name, parent and is_end of each joint: what files of one skeleton share; lengths may differ.
@@ -51,7 +52,8 @@ class Motion:
     """The hierarchy of a file, and where its motion begins."""
 
     joints: tuple[Joint, ...]
-    text: str = field(repr=False)  # after the word MOTION
+    content: bytes = field(repr=False)  # of the file
+    start: int  # in it, after the word MOTION
 
     @property
     def skeleton(self) -> Skeleton:
@@ -65,9 +67,9 @@ def parse(content: bytes, clip: str) -> Motion:
     Raises:
         ClipError: it is not BVH, or its hierarchy is malformed.
     """
-    text = content.decode("utf-8-sig", "replace")
-    header, *rest = re.split(r"^\s*MOTION\b", text, maxsplit=1, flags=re.MULTILINE)
-    if not rest or not header.lstrip().startswith("HIERARCHY"):
+    match = re.search(rb"^[^\S\n]*MOTION\b", content, re.MULTILINE)
+    header = content[: match.start()].decode("utf-8-sig", "replace") if match else ""
+    if match is None or not header.lstrip().startswith("HIERARCHY"):
         detail = "expected the words HIERARCHY and MOTION"
         raise ClipError("not BVH", clip, f"{detail}; was the file cut?")
     words = header.replace("{", " { ").replace("}", " } ").split()[1:]
@@ -81,7 +83,7 @@ def parse(content: bytes, clip: str) -> Motion:
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ClipError("bad hierarchy", clip, f"two joints are called {twice!r}; rename one")
-    return Motion(joints, rest[0])
+    return Motion(joints, content, match.end())
 
 
 def _hierarchy(words: Iterator[str]) -> list[Joint]:
@@ -140,22 +142,19 @@ def read_frames(motion: Motion, clip: str) -> tuple[Floats, float, int]:
         ClipError: a line has another number of values, a value is no finite number, there are
             fewer frames than declared or none, or the time of a frame is none.
     """
-    match = FRAMES.match(motion.text)
+    match = FRAMES.match(motion.content, motion.start)
     if match is None:
         raise ClipError("bad motion", clip, "expected `Frames: N` and `Frame Time: s` after MOTION")
     width = sum(len(joint.channels) for joint in motion.joints)
-    body = motion.text[match.end() :]
-    if not width or not body.strip():
+    declared = int(match[1])
+    if not width or LINE.search(motion.content, match.end()) is None:
         raise ClipError("no frames", clip, "the file has no motion")
+    _check_size(motion, declared, match.end(), width, clip)
     try:
-        lines = (line[0] for line in re.finditer(r"[^\n]+", body))
+        lines = (line[0] for line in LINE.finditer(motion.content, match.end()))
         values = np.loadtxt(lines, comments=None, ndmin=2, dtype=np.float64)
     except (ValueError, OverflowError) as error:
         raise ClipError("bad motion", clip, f"the motion is not numbers: {error}") from error
-    declared = int(match[1])
-    if len(values) * len(motion.joints) > MOST_PLACES:
-        detail = f"{len(values)} frames of {len(motion.joints)} joints; cut it into shorter clips"
-        raise ClipError("too large", clip, detail)
     if values.shape[1] != width:
         detail = f"a frame has {values.shape[1]} values, expected {width}, the hierarchy's channels"
         raise ClipError("bad motion", clip, detail)
@@ -167,7 +166,19 @@ def read_frames(motion: Motion, clip: str) -> tuple[Floats, float, int]:
         owners = [joint.name for joint in motion.joints for _ in joint.channels]
         detail = f"frame {frame} has {values[frame, channel]} for joint {owners[channel]!r}"
         raise ClipError("not finite", clip, detail)
-    return values, _fps(match[2], clip), declared
+    return values, _fps(match[2].decode("latin-1"), clip), declared
+
+
+def _check_size(motion: Motion, declared: int, start: int, width: int, clip: str) -> None:
+    """ClipError when the bytes from `start` cannot hold the frames, or hold too many."""
+    size = len(motion.content) - start
+    if declared * width * 2 - 1 > size:  # a digit and a space each, at least
+        detail = f"{size} bytes cannot hold {declared} frames of {width} values; was the file cut?"
+        raise ClipError("frames are missing", clip, detail)
+    frames = motion.content.count(b"\n", start) + 1
+    if max(frames, declared) * len(motion.joints) > MOST_PLACES:
+        detail = f"{frames} frames of {len(motion.joints)} joints; cut it into shorter clips"
+        raise ClipError("too large", clip, detail)
 
 
 def _fps(frame_time: str, clip: str) -> float:
@@ -194,8 +205,9 @@ def positions(joints: tuple[Joint, ...], values: Floats) -> Keypoints:
     """
     placed = np.empty((len(values), len(joints), 3), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # the archive refuses what overflows
-        for start in range(0, len(values), CHUNK_FRAMES):
-            chunk = slice(start, start + CHUNK_FRAMES)
+        frames = max(1, CHUNK_PLACES // len(joints))
+        for start in range(0, len(values), frames):
+            chunk = slice(start, start + frames)
             placed[chunk] = _forward_kinematics(joints, values[chunk])
     return placed
 

@@ -11,7 +11,7 @@ of which only image_id, keypoints and an image's id must be there. vid_id, frame
 like video_id, frame_index and track_id. A clip is a video: the images of one video_id, else of one
 folder of file_name, else of the file. It is called after the file; where a file has several videos,
 after the video, with the file before it where the source has several files. Frames follow their
-frame_index, else the last number in the file name, else the image's id.
+frame_index, else the number in the file names that tells the images apart, else the image's id.
 
     shapmix import coco mine mine.arrow                       mine/wave/a.json  mine/jump/b.json
     shapmix import coco poses.json mine.arrow --labels labels.csv      columns clip and label
@@ -36,7 +36,7 @@ from pathlib import Path, PurePosixPath
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError
 from shapmix.data.importers.base import ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import Classes, find_classes
-from shapmix.data.importers.coco_videos import MAX_BYTES, Video, find_videos
+from shapmix.data.importers.coco_videos import MAX_BYTES, Video, compact, find_videos, own_labels
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.json_files import SingleFile, read_json
 from shapmix.data.importers.label_files import Labels, clip_names, find_labels
@@ -126,14 +126,14 @@ class Coco:
     @property
     def stamp(self) -> str:
         """Changes with the files and the labels."""
-        return f"{self.files.stamp}:{self.labels}"
+        return f"{self.files.stamp}:{self.labels.stamp if self.labels else ''}"
 
     def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
         """See `Source.read`."""
         for unit in units:
             name = self.names[unit.name]
             try:
-                videos = find_videos(read_json(self.files, unit.name, name), name)
+                videos = find_videos(read_json(self.files, unit.name, name, compact), name)
             except ClipError as error:
                 report.skip(error)
                 continue
@@ -168,14 +168,19 @@ def _is_json(name: str) -> bool:
 
 
 def _own_labels(files: SourceFiles | SingleFile, names: Sequence[str]) -> list[object]:
-    """All labels that videos and images have; none if the first sound file has none."""
+    """All labels that videos and images have; none if the first sound file has none.
+
+    Raises:
+        SourceError: the only file is damaged.
+    """
     labels: set[object] = set()
     for name in names:
         try:
-            videos = find_videos(read_json(files, name, name), name)
-        except ClipError:
+            labels |= own_labels(read_json(files, name, name, compact), name)
+        except ClipError as error:
+            if len(names) == 1:
+                raise SourceError(str(error)) from error
             continue
-        labels.update(label for video in videos for label in video.labels)
         if not labels:
             break
     return list(labels)

@@ -7,7 +7,8 @@ write them. Inside lie `x_train` and `x_test`, (clips, frames, 150), zero after 
 clip, each row two persons of 25 joints of x, y, z; and `y_train` and `y_test`, one-hot (clips, 60
 or 120) or class ids from 0 (clips,). The files have some 10 GB and are read piece by piece.
 
-The archive has the layout ntu25 in metres, with the real frames and persons only; a column `part`
+The archive has the layout ntu25 in metres, with the real frames and persons only, 30 frames a
+second where there are 60 or 120 classes; a column `part`
 ("train" or "test"); and one protocol, called xsub, xview or xset after the name of the file, else
 "given". Clips are called train-000000, ...: the file does not hold the names of the samples. Two
 things were done before and cannot be undone: bodies were chosen and put in order by motion, and the
@@ -32,11 +33,13 @@ from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import MOST_CLASSES, MULTI_LABEL, find_classes
 from shapmix.data.importers.npz_rows import NpzRows
 from shapmix.data.importers.ntu_names import CLASS_NAMES
+from shapmix.data.importers.ntu_raw import FPS
 from shapmix.data.importers.peek import UNREADABLE, Peek
 from shapmix.data.importers.repair import drop_empty, fill_missing, present_bodies
 from shapmix.layouts import get_layout
 
 PARTS = ("train", "test")
+CLASSES = (60, 120)  # of NTU RGB+D; where there are others, the clips are of something else
 MEMBERS = tuple(f"{array}_{part}.npy" for part in PARTS for array in "xy")
 BODY = 75  # 25 joints of x, y, z
 UNIT_BYTES = 4 * MIB
@@ -91,7 +94,8 @@ def open_source(source: Path, options: Options) -> CtrgcnNpz:
     )
     units = [unit for part in parts for unit in part.units()]
     status = source.stat()
-    return CtrgcnNpz(info, units, parts, f"{status.st_size}:{status.st_mtime_ns}")
+    fps = FPS if num_classes in CLASSES else None
+    return CtrgcnNpz(info, units, parts, f"{status.st_size}:{status.st_mtime_ns}", fps)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class CtrgcnNpz:
     units: list[Unit]
     parts: list[_Part]
     stamp: str
+    fps: float | None
 
     columns = MappingProxyType({"part": str})
     ignored = 0
@@ -137,12 +142,14 @@ class CtrgcnNpz:
                 continue
             for clip, row, label in zip(names, rows, part.labels[first:], strict=False):
                 try:
-                    yield _clip(clip, row, int(label), name, report)
+                    keypoints = _keypoints(clip, row, int(label), report)
                 except ClipError as error:
                     report.skip(error)
+                    continue
+                yield Clip(clip, int(label), keypoints, self.fps, {"part": name})
 
 
-def _clip(name: str, row: npt.NDArray[Any], label: int, part: str, report: ImportReport) -> Clip:
+def _keypoints(name: str, row: npt.NDArray[Any], label: int, report: ImportReport) -> Keypoints:
     if label == _SEVERAL_LABELS:
         raise ClipError("several labels", name, f"several ones in its row of y; {MULTI_LABEL}")
     if label == _NO_LABEL:
@@ -158,7 +165,7 @@ def _clip(name: str, row: npt.NDArray[Any], label: int, part: str, report: Impor
         report.repair("missing joints filled in", name)
     if dropped:
         report.repair("frames without a body left out", name)
-    return Clip(name, label, keypoints, metadata={"part": part})
+    return keypoints
 
 
 def _real_frames(keypoints: Keypoints) -> Keypoints:
@@ -220,7 +227,7 @@ def _ids(values: npt.NDArray[Any]) -> Labels:
 
 
 def _class_names(num_classes: int, given: str | None) -> tuple[str, ...]:
-    if given is None and num_classes in (60, 120):
+    if given is None and num_classes in CLASSES:
         return CLASS_NAMES[:num_classes]
     return find_classes(range(num_classes), given, 0).names
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -16,7 +17,14 @@ from shapmix.data.importers.files import SourceFiles
 
 Kind = TypeVar("Kind")
 
-JSON_NAMES = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
+KINDS: dict[type, str] = {
+    **{dict: "an object", list: "a list", array: "a list of numbers", str: "text"},
+    **{int: "a whole number", float: "a number", bool: "true or false", type(None): "null"},
+}
+BLOCK = 4096
+MOST_OBJECTS = 2_000_000  # and lists, of a file: some 100 bytes each, however short in the file
+
+Hook = Callable[[dict[str, Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,16 @@ class SingleFile:
         return content
 
 
-def read_json(files: SourceFiles | SingleFile, name: str, clip: str) -> Any:
-    """Contents of a file; ClipError, for the clip that it belongs to, when it is damaged."""
+def read_json(
+    files: SourceFiles | SingleFile, name: str, clip: str, hook: Hook | None = None
+) -> Any:
+    """Contents of a file; ClipError, for the clip that it belongs to, when it is damaged.
+
+    Args:
+        hook: what to keep of each object, at once.
+    """
     try:
-        return json.loads(files.read(name))
+        return json.loads(_content(files, name), object_hook=hook)
     except ClipError as error:
         raise ClipError(error.reason, clip, error.detail) from error
     except (ValueError, RecursionError) as error:
@@ -61,32 +75,46 @@ def read_json(files: SourceFiles | SingleFile, name: str, clip: str) -> Any:
         raise ClipError("not JSON", clip, detail) from error
 
 
+def _content(files: SourceFiles | SingleFile, name: str) -> bytes:
+    content = files.read(name)
+    if (found := content.count(b"[") + content.count(b"{")) > MOST_OBJECTS:
+        detail = f"{name} has {found} objects and lists, expected at most {MOST_OBJECTS}"
+        raise ClipError("too large", name, detail)
+    return content
+
+
 def member(record: Any, key: str, kind: type[Kind], clip: str) -> Kind:
     """A field of a JSON object; ClipError when it is missing or of another kind."""
     value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
-        expected = f'expected an object with "{key}": {JSON_NAMES[kind]}'
-        found = sorted(map(str, record))[:8] if isinstance(record, dict) else type(record).__name__
+        expected = f'expected an object with "{key}": {KINDS[kind]}'
+        found: object = type(record).__name__
+        if isinstance(record, dict):
+            found = KINDS[type(value)] if key in record else sorted(map(str, record))[:8]
         raise ClipError("other fields", clip, f"{expected}; found {_short(found)}")
     return value
 
 
 def joint_rows(rows: Sequence[Any], joints: int, channels: int, clip: str) -> Keypoints:
-    """(N, V, C) float32 from N flat lists of numbers; null becomes NaN.
+    """(N, V, C) float32 from N flat lists or arrays of numbers; null becomes NaN.
 
     Raises:
         ClipError: a list has another number of numbers, or not only numbers.
     """
     for row in rows:
-        if not isinstance(row, list) or len(row) != joints * channels:
-            found = f"{len(row)} numbers" if isinstance(row, list) else f"{_short(repr(row))}"
+        if not isinstance(row, list | array) or len(row) != joints * channels:
+            is_row = isinstance(row, list | array)
+            found = f"{len(row)} numbers" if is_row else f"{_short(repr(row))}"
             expected = f"{joints * channels} ({joints} joints with {channels} each)"
             raise ClipError("wrong number of joints", clip, f"a body has {found}, not {expected}")
-    values = numbers(rows, clip)
-    if rows and values.shape != (len(rows), joints * channels):
-        raise ClipError("not numbers", clip, "a body has lists where numbers were expected")
-    with np.errstate(over="ignore"):  # the archive refuses what overflows
-        return values.reshape(len(rows), joints, channels).astype(np.float32)
+    keypoints = np.empty((len(rows), joints * channels), dtype=np.float32)
+    for first in range(0, len(rows), BLOCK):  # float64 of a few rows at once
+        values = numbers(rows[first : first + BLOCK], clip)
+        if values.ndim != 2:
+            raise ClipError("not numbers", clip, "a body has lists where numbers were expected")
+        with np.errstate(over="ignore"):  # the archive refuses what overflows
+            keypoints[first : first + BLOCK] = values
+    return keypoints.reshape(len(rows), joints, channels)
 
 
 def numbers(values: Any, clip: str) -> npt.NDArray[np.float64]:

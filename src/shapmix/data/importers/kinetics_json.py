@@ -10,10 +10,12 @@ enough:
 
 A video is {"data": [{"frame_index": 1, "skeleton": [{"pose": [x0, y0, x1, ...], "score": [...]},
 ...]}, ...], "label": "...", "label_index": i}; the label files have {VIDEO: {"has_skeleton": true,
-"label": "...", "label_index": i}}. Of each frame the first five bodies are looked at and the two
-with the highest mean score kept, the surer first, as ST-GCN does (--persons-in, --max-persons;
---persons order takes them as they are listed). Bodies are not tracked from frame to frame: the
-first body of a frame need not be the first of the next.
+"label": "...", "label_index": i}}. Videos whose has_skeleton is false are ignored.
+
+Of each frame the first five bodies are looked at and the two with the highest mean score kept, the
+surer first, as ST-GCN does (--persons-in, --max-persons; --persons order takes them as they are
+listed). Bodies are not tracked from frame to frame: the first body of a frame need not be the first
+of the next.
 
 The result has the 18 joints of OpenPose (layout openpose18), x and y in parts of the picture (0..1)
 with their score, at 30 frames a second. Joints without a score are zero and frames without a body
@@ -99,7 +101,10 @@ def open_source(source: Path, options: Options) -> KineticsJson:
         source="Kinetics-Skeleton 400 (Yan et al., AAAI 2018; Kay et al., 2017)",
         splits={"given": ("part == 'train'", "part == 'val'")},
     )
-    return KineticsJson(files, [files.unit(name) for _, _, name in clips], info, labels, options)
+    units = [
+        files.unit(name) for part, clip, name in clips if labels[part].get(clip) != NO_SKELETON
+    ]
+    return KineticsJson(files, units, info, labels, options)
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ class KineticsJson:
 
     @property
     def ignored(self) -> int:
-        """Files that are neither clips nor labels."""
+        """Files that are neither labels nor clips with a skeleton."""
         labels = sum(1 for name in self.files.sizes if LABEL_FILE.fullmatch(name))
         return len(self.files.sizes) - len(self.units) - labels
 
@@ -196,12 +201,10 @@ def _is_name(label: Any) -> bool:
 
 
 def _label(label: int | None, part: str, clip: str) -> int:
-    """A label; ClipError for what stands for none."""
+    """A label; ClipError when the label file has none."""
     where = f"kinetics_{part}_label.json"
     if label is None:
         raise ClipError("not in the label file", clip, f"{where} has no such video")
-    if label == NO_SKELETON:
-        raise ClipError("has_skeleton is false", clip, f"{where} says that it has no skeleton")
     if label == BAD_ENTRY:
         detail = f"its entry in {where} lacks a label or a label_index of 0 or more"
         raise ClipError("bad entry in the label file", clip, detail)

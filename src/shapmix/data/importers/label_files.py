@@ -7,20 +7,23 @@ import hashlib
 import io
 import keyword
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from shapmix.data.clip import BUILT_IN_COLUMNS, ClipError
-from shapmix.data.importers.base import MIB, SourceError
+from shapmix.data.importers.base import MIB, ImportReport, SourceError
 from shapmix.suggest import did_you_mean
 
-MAX_BYTES = 256 * MIB
+MAX_BYTES = 32 * MIB
 SEPARATORS = ",;\t"
 HOW = (
     "put each clip into a folder named after its class, or give --labels labels.csv with the "
     "columns clip and label"
 )
+OWN = ("clip", "label")
+# Columns in which pandas writes the numbers of the rows.
+INDEX = re.compile(r"|Unnamed: \d+(_level_\d+|\.\d+)?|__index_level_\d+__")
 
 Metadata = Mapping[str, int | str]
 
@@ -32,38 +35,57 @@ class Labels:
     Attributes:
         values: all labels that occur, sorted; ids are text here too (`classes.find_classes`).
         columns: metadata column -> int or str.
+        unused: clips of the CSV that are none of the files.
     """
 
     values: tuple[str, ...]
     columns: Mapping[str, type[int] | type[str]] = field(default_factory=dict)
-    _labels: Mapping[str, str] | None = None  # by clip; None: the folders tell
-    _metadata: Mapping[str, Metadata] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    _rows: Mapping[str, Sequence[str]] | None = None  # of the CSV, label first; None: folders tell
+    _named: Mapping[str, str | None] = field(default_factory=dict)  # file -> clip of the CSV
+    _hints: Mapping[str, str] = field(default_factory=dict)  # for a first file without a label
 
     def of(self, clip: str) -> str:
         """Label of the clip of this path in the source; ClipError when it has none."""
-        key = self._key(clip)
-        label = folder_label(clip) if self._labels is None else self._labels.get(key)
+        row = self._row(clip)
+        label = folder_label(clip) if self._rows is None else row[0] if row else None
         if label is None:
-            few = self._labels if self._labels and len(self._labels) <= 1000 else ()
-            hint = did_you_mean(key, few)  # among very many, looking takes seconds a clip
-            raise ClipError("no label", clip, f"it has no label{hint}; {HOW}")
+            raise ClipError("no label", clip, f"it has no label{self._hints.get(clip, '')}; {HOW}")
         return label
 
     @property
     def stamp(self) -> str:
         """Changes with the labels and the metadata."""
-        known = repr((self.values, self._labels, self._metadata))
+        known = repr((self.values, self._rows, self.columns))
         return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()
 
     def metadata(self, clip: str) -> Metadata:
         """Metadata of the clip of this path in the source, whose label is known."""
-        return self._metadata.get(self._key(clip), {})
+        values = (self._row(clip) or ())[1:]
+        kinds = zip(self.columns.items(), values, strict=bool(values))
+        return {name: value if kind is str else as_int(value) or 0 for (name, kind), value in kinds}
 
-    def _key(self, clip: str) -> str:
-        """A CSV names clips by path or by name, with or without extension."""
-        path = PurePosixPath(clip)
-        keys = (clip, clip.removesuffix(path.suffix), path.name, path.stem)
-        return next((key for key in keys if key in (self._labels or {})), path.stem)
+    def check_used(self) -> None:
+        """SourceError when the CSV names clips and none of them is a file."""
+        if self.unused and not any(self._named.values()):
+            first, hint = next(iter(self._hints.items()), ("none", ""))
+            raise SourceError(
+                f"the labels name clips such as {self.unused[0]!r}, none of which is there; the "
+                f"first without a label is {first!r}{hint}"
+            )
+
+    def note_unused(self, report: ImportReport) -> None:
+        """Tell a report the clips of the CSV that are none of the files."""
+        for clip in self.unused:
+            report.repair("labels of clips that are not there left out", clip)
+
+    def _row(self, clip: str) -> Sequence[str] | None:
+        rows = self._rows or {}
+        if clip in self._named:
+            named = self._named[clip]
+            return None if named is None else rows[named]
+        # A clip within a file, which nobody knew when the source was opened.
+        return next((rows[key] for key in _spellings(clip) if key in rows), None)
 
 
 def find_labels(files: Sequence[str], labels_csv: str | None) -> Labels:
@@ -72,21 +94,22 @@ def find_labels(files: Sequence[str], labels_csv: str | None) -> Labels:
     Args:
         files: paths of the clips in the source, "/" between folders.
         labels_csv: has the columns clip and label; further ones are metadata. It names clips by
-            their path in the source or their file name, with or without extension; the separator
-            is a comma, a semicolon or a tab; the encoding UTF-8.
+            their path in the source or, where only one file has it, their file name, with or
+            without extension; the separator is a comma, a semicolon or a tab; the encoding UTF-8.
 
     Raises:
-        SourceError: the CSV cannot be read, lacks a column or a value, or labels a clip twice;
-            without one, no clip lies in a folder.
+        SourceError: the CSV cannot be read, lacks a column or a value, labels a clip twice, or
+            names one by a file name that several files have; without one, no clip lies in a folder.
     """
     if labels_csv is not None:
-        rows = _rows(labels_csv)
-        labels = _by_clip(rows, labels_csv)
-        columns = column_types({k: [r[k] for r in rows] for k in rows[0] if k not in _OWN})
-        metadata = {
-            row["clip"]: {name: kind(row[name]) for name, kind in columns.items()} for row in rows
-        }
-        return Labels(tuple(sorted(set(labels.values()))), columns, labels, metadata)
+        columns, rows = _read_csv(labels_csv)
+        matches = _match(files, rows, labels_csv)
+        named = {file: matches.get(file) for file in files}
+        unused = tuple(sorted(set(rows) - set(matches.values())))
+        first = next((file for file in files if file not in matches), None)
+        hints = {} if first is None else {first: _hint(first, unused)}
+        values = tuple(sorted({row[0] for row in rows.values()}))
+        return Labels(values, columns, unused, rows, named, hints)
     values = {label for name in files if (label := folder_label(name)) is not None}
     if not values:
         raise SourceError(f"the clips have no labels; {HOW}")
@@ -94,6 +117,38 @@ def find_labels(files: Sequence[str], labels_csv: str | None) -> Labels:
         if any("\ud800" <= c <= "\udfff" for c in label):  # bytes that are no UTF-8
             raise SourceError(f"the folder name {label!r} is not UTF-8 text; rename the folder")
     return Labels(tuple(sorted(values)))
+
+
+def _spellings(clip: str) -> tuple[str, str, str, str]:
+    """How a CSV may name a clip: by path or by name, with or without extension."""
+    path = PurePosixPath(clip)
+    return clip, clip.removesuffix(path.suffix), path.name, path.stem
+
+
+def _match(files: Sequence[str], clips: Container[str], path: str) -> dict[str, str]:
+    """File -> how the CSV names it; paths go before names."""
+    named: dict[str, str] = {}
+    rest = [(file, _spellings(file)) for file in files]
+    for level in range(4):
+        claims: dict[str, list[str]] = {}
+        taken = set(named.values())
+        for file, spellings in rest:
+            if spellings[level] in clips and spellings[level] not in taken:
+                claims.setdefault(spellings[level], []).append(file)
+        for clip, several in claims.items():
+            if len(several) > 1:
+                raise SourceError(
+                    f"{path} names the clip {clip!r}, which may be {several[0]!r} or "
+                    f"{several[1]!r}; name clips by their path in the source"
+                )
+            named[several[0]] = clip
+        rest = [(file, spellings) for file, spellings in rest if file not in named]
+    return named
+
+
+def _hint(file: str, clips: Collection[str]) -> str:
+    few = clips if len(clips) <= 1000 else ()  # among very many, looking takes seconds
+    return did_you_mean(PurePosixPath(file).stem, few) or did_you_mean(file, few)
 
 
 def folder_label(name: str) -> str | None:
@@ -115,69 +170,90 @@ def sniff_separator(header: str) -> str:
 
 
 def column_types(columns: Mapping[str, Iterable[str]]) -> dict[str, type[int] | type[str]]:
-    """int for the columns of which all values are plain whole numbers, else str.
+    """int for the columns of which all values are plain whole numbers, else str."""
+    return {
+        name: int if all(as_int(value) is not None for value in values) else str
+        for name, values in columns.items()
+    }
+
+
+def as_int(value: str) -> int | None:
+    """The whole number of 64 bits that a text is, as it is usually written; None for other texts.
+
+    "7" and "7.0" are numbers (pandas makes floats of a column in which a value is missing), "007"
+    is text.
+    """
+    match = re.fullmatch(r"(0|-?[1-9][0-9]{0,17})(\.0*)?", value)
+    return int(match[1]) if match else None
+
+
+def metadata_names(columns: Iterable[str]) -> dict[str, str]:
+    """Column -> its name as metadata: "video path" is kept as video_path, "name" as name_.
 
     Raises:
-        SourceError: a column cannot be a metadata column by its name.
+        SourceError: two columns would have one name.
     """
-    check_metadata_names(columns)
-    return {name: int if all(map(is_int, values)) else str for name, values in columns.items()}
-
-
-def is_int(value: str) -> bool:
-    """Whether a text is a whole number of 64 bits as it is usually written ("007" is text)."""
-    return bool(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value))
-
-
-def check_metadata_names(names: Iterable[str]) -> None:
-    """SourceError when a column cannot be a metadata column by its name."""
-    for name in names:
+    names: dict[str, str] = {}
+    for column in columns:
+        name = re.sub(r"\W+", "_", column).strip("_") or "column"
+        name = f"_{name}" if name[0].isdecimal() else name
         if not name.isidentifier() or keyword.iskeyword(name) or name in BUILT_IN_COLUMNS:
-            other = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "column"
-            other += "_" if other in BUILT_IN_COLUMNS or not other.isidentifier() else ""
+            name = f"{name}_"
+        if name in names.values():
+            raise SourceError(f"two columns would be called {name!r}, one of them {column!r}")
+        names[column] = name
+    return names
+
+
+def known_name(column: str, known: Collection[str], columns: Collection[str]) -> str:
+    """One of the known names for a column that differs from it in case or outer space only."""
+    name = column.strip()
+    plain = name.lower()
+    return plain if plain in known and plain not in columns else name
+
+
+def _read_csv(path: str) -> tuple[dict[str, type[int] | type[str]], dict[str, tuple[str, ...]]]:
+    """Types of the metadata columns; clip -> its label, then its metadata in their order."""
+    header, rows = _rows(path)
+    clip, label = map(header.index, OWN)
+    kept = [at for at, name in enumerate(header) if name not in OWN and not INDEX.fullmatch(name)]
+    names = metadata_names(header[at] for at in kept)
+    columns = column_types({names[header[at]]: [row[at] for row in rows] for at in kept})
+    by_clip: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        its = (row[label], *(row[at] for at in kept))
+        if by_clip.setdefault(row[clip], its)[0] != its[0]:
             raise SourceError(
-                f"the column {name!r} cannot be kept as metadata: a name has letters, digits and "
-                f"_ and is none of {', '.join(BUILT_IN_COLUMNS)}; rename it, to {other!r} perhaps"
+                f"{path} labels the clip {row[clip]!r} twice, {by_clip[row[clip]][0]!r} and "
+                f"{row[label]!r}; a clip has one class here: keep its main label"
             )
+    return columns, by_clip
 
 
-_OWN = ("clip", "label")
-
-
-def _rows(path: str) -> list[dict[str, str]]:
-    """The rows of a CSV: at least one, each with all columns, clip and label not empty."""
+def _rows(path: str) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a CSV: at least one, with all columns, clip and label not empty."""
     try:
         if not Path(path).is_file() or Path(path).stat().st_size > MAX_BYTES:
             raise OSError(f"it is no file of at most {MAX_BYTES // MIB} MiB")
         text = Path(path).read_text(encoding="utf-8-sig")
         reader = csv.reader(io.StringIO(text), delimiter=sniff_separator(text.partition("\n")[0]))
-        header = [name.strip() for name in next(reader, [])]
+        found = next(reader, [])
+        header = [known_name(name, OWN, found) for name in found]
         rows = [([v.strip() for v in values], reader.line_num) for values in reader if values]
     except (OSError, ValueError, csv.Error) as error:
-        raise SourceError(f"cannot read the labels in {path}: {error}") from error
-    for column in _OWN:
+        coded = '; save it with encoding="utf-8"' if isinstance(error, UnicodeError) else ""
+        raise SourceError(f"cannot read the labels in {path}: {error}{coded}") from error
+    for column in OWN:
         if column not in header:
-            found = ", ".join(header) + did_you_mean(column, header)
-            raise SourceError(f"{path} has no column {column!r}; it has the columns {found}")
+            listed = ", ".join(header) + did_you_mean(column, header)
+            raise SourceError(f"{path} has no column {column!r}; it has the columns {listed}")
     if len(set(header)) != len(header):
         raise SourceError(f"{path} names a column twice: {', '.join(header)}")
     for values, line in rows:
         if len(values) != len(header):
             raise SourceError(f"{path}, line {line}: {len(values)} values, {len(header)} columns")
-        if not all(values[header.index(column)] for column in _OWN):
+        if not all(values[header.index(column)] for column in OWN):
             raise SourceError(f"{path}, line {line}: clip or label is empty")
     if not rows:
         raise SourceError(f"{path} has no row below its header")
-    return [dict(zip(header, values, strict=True)) for values, _ in rows]
-
-
-def _by_clip(rows: Sequence[Mapping[str, str]], path: str) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for row in rows:
-        clip, label = row["clip"], row["label"]
-        if labels.setdefault(clip, label) != label:
-            raise SourceError(
-                f"{path} labels the clip {clip!r} twice, {labels[clip]!r} and {label!r}; a clip "
-                "has one class here: keep its main label"
-            )
-    return labels
+    return header, [values for values, _ in rows]

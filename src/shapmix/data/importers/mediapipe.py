@@ -9,11 +9,12 @@ with --labels labels.csv (columns clip and label):
 JSON: a list of frames, or {"frames": [...]}. A frame is {"pose_landmarks": POSES, "timestamp_ms":
 40}; POSES is what the landmarker returns, a list of bodies of 33 landmarks, or one body without the
 list around it; a landmark is {"x": .., "y": .., "z": .., "visibility": ..} or [x, y, z,
-visibility]. "landmarks" is read as "pose_landmarks"; "pose_world_landmarks" and "timestamp_ms" may
-be missing; a frame without a body has an empty list, null or no field.
+visibility]. "landmarks" is read as "pose_landmarks", and a body may be {"landmark": [..]}, as
+protobuf writes it; "pose_world_landmarks" and "timestamp_ms" may be missing; a frame without a body
+has an empty list, null or no field.
 
 CSV with a header, in one of two forms; the columns person (0, 1, ..) and timestamp_ms may be
-missing, and so may v and visibility:
+missing, and so may v and visibility; columns of other names are not looked at:
 
     frame,person,timestamp_ms,x0,y0,z0,v0,x1,..,v32         one row a body
     frame,person,timestamp_ms,landmark,x,y,z,visibility     one row a landmark, 0 to 32
@@ -171,7 +172,7 @@ class MediaPipe:
     @property
     def stamp(self) -> str:
         """Changes with the files and the labels."""
-        return f"{self.files.stamp}:{self.labels}"
+        return f"{self.files.stamp}:{self.labels.stamp}"
 
     def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
         """See `Source.read`."""
@@ -240,11 +241,18 @@ def _from_json(record: Any, landmarks: str, clip: str) -> Bodies:
 def _poses(frame: Mapping[str, Any], fields: Sequence[str], clip: str) -> list[list[Any]]:
     """The bodies of a frame, each a flat list of x, y, z, visibility."""
     poses: Any = next((frame[field] for field in fields if frame.get(field)), [])
+    poses = _unwrapped(poses)
     if not isinstance(poses, list):
         raise ClipError("other fields", clip, f"{fields[0]} is no list of bodies")
+    poses = [_unwrapped(pose) for pose in poses]
     if isinstance(poses[0] if poses else None, dict) or _is_point(poses):
         poses = [poses]
     return [_flat(pose, clip) for pose in poses if pose]
+
+
+def _unwrapped(pose: Any) -> Any:
+    """The list of landmarks in what protobuf's MessageToDict makes of a NormalizedLandmarkList."""
+    return (pose["landmark"] or []) if isinstance(pose, dict) and "landmark" in pose else pose
 
 
 def _is_point(pose: Sequence[Any]) -> bool:

@@ -14,6 +14,7 @@ from shapmix.data.importers.json_files import numbers
 from shapmix.data.importers.label_files import sniff_separator
 
 JOINTS = 33
+BLOCK = 4096  # rows that are in memory as text
 MAX_NUMBER = 2**53  # of frames, persons and landmarks
 
 Values = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ class CsvBodies(NamedTuple):
 def is_header(line: str) -> bool:
     """Whether the first line of a file names the columns of landmarks."""
     names = _header(line)
-    return "frame" in names and ({*WIDE} <= names.keys() or {*LONG, "visibility"} <= names.keys())
+    return "frame" in names and ({*WIDE} <= {*names} or {*LONG, "visibility"} <= {*names})
 
 
 def read_csv(content: bytes, clip: str) -> CsvBodies:
@@ -44,34 +45,52 @@ def read_csv(content: bytes, clip: str) -> CsvBodies:
     """
     try:
         lines = content.decode("utf-8-sig").splitlines()
-        rows = list(csv.reader(lines[1:], delimiter=sniff_separator(lines[0] if lines else "")))
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
         raise ClipError("not CSV", clip, str(error)[:200]) from error
-    columns = _header(lines[0] if lines else "")
-    joints = WIDE if {*WIDE} <= columns.keys() else LONG
-    missing = [name for name in ("frame", *joints) if name not in columns]
+    names = _header(lines[0] if lines else "")
+    joints = WIDE if {*WIDE} <= {*names} else LONG
+    missing = [name for name in ("frame", *joints) if name not in names]
     if missing:
         detail = f"it has no column {missing[0]!r}; expected frame, x0, y0, z0, v0, ... v32, or "
         raise ClipError("other columns", clip, detail + "frame, landmark, x, y, z, visibility")
-    if max(columns.values()) != len(columns) - 1:
-        raise ClipError("other columns", clip, "two columns have the same name")
-    rows = [row for row in rows if row]
-    if any(len(row) != len(columns) for row in rows):
-        raise ClipError("other columns", clip, f"not every row has {len(columns)} values")
-    cells = numbers([[cell.strip() or "nan" for cell in row] for row in rows], clip)
-    table = {name: cells[:, i] if len(rows) else np.empty(0) for name, i in columns.items()}
+    table = _table(lines, names, joints, clip)
     frames = _whole(table["frame"], "frame", clip)
-    persons = _whole(table.get("person", np.zeros(len(rows))), "person", clip)
+    persons = _whole(table.get("person", np.zeros(len(frames))), "person", clip)
     times = _times(frames, table.get("timestamp_ms"))
     if joints is WIDE:
         return CsvBodies(frames.tolist(), persons.tolist(), _wide(table), times)
     return _long(table, frames, persons, times, clip)
 
 
-def _header(line: str) -> dict[str, int]:
-    """Column -> its position."""
+def _header(line: str) -> list[str]:
+    """Names of the columns."""
     names = line.strip("\ufeff\r\n").split(sniff_separator(line))
-    return {name.strip().strip('"').lower(): i for i, name in enumerate(names)}
+    return [name.strip().strip('"').lower() for name in names]
+
+
+def _table(
+    lines: Sequence[str], names: Sequence[str], joints: Sequence[str], clip: str
+) -> dict[str, Values]:
+    """The values of the columns that are of use; further ones may hold anything."""
+    wanted = ("frame", "person", "timestamp_ms", *joints, "visibility")
+    wanted = (*wanted, *(f"v{joint}" for joint in range(JOINTS)))
+    columns = {name: i for i, name in enumerate(names) if name in wanted}
+    if any(names.count(name) > 1 for name in columns):
+        raise ClipError("other columns", clip, "two columns have the same name")
+    blocks = [np.empty((0, len(columns)))]
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(lines[1:], delimiter=sniff_separator(lines[0])):
+            if row and len(row) != len(names):
+                raise ClipError("other columns", clip, f"not every row has {len(names)} values")
+            rows += [[row[i].strip() or "nan" for i in columns.values()]] if row else []
+            if len(rows) == BLOCK:
+                blocks.append(numbers(rows, clip))
+                rows = []
+    except csv.Error as error:
+        raise ClipError("not CSV", clip, str(error)[:200]) from error
+    cells = np.concatenate([*blocks, numbers(rows, clip).reshape(-1, len(columns))])
+    return {name: cells[:, i] for i, name in enumerate(columns)}
 
 
 def _whole(values: Values, what: str, clip: str) -> npt.NDArray[np.int64]:

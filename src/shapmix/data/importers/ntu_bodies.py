@@ -6,6 +6,9 @@ are seen briefly or are too wide, orders the rest by how much they move, and joi
 never seen together into persons. This is that processing, with one flaw left out: there, a body
 that vanishes and comes back is moved to the frames after its first one, as if there had been no
 gap; here every body stays in the frames it was seen in.
+
+PYSKL (Duan et al., ACM MM 2022, tools/data/ntu_preproc.py) joins bodies in another way, see
+`_joined_by_span`.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ MOST_BYTES = 256 * MIB  # of a clip's keypoints
 WIDE = "bodies that are mostly too wide removed"
 ALL_WIDE = "every body is mostly too wide: one of them kept"
 SHORT = "bodies seen briefly removed"
+MOTION = "bodies that move too little or too much removed"
 FURTHER = "bodies beyond the persons left out"
 REPEATED = "a body listed twice in a frame: the first one kept"
 FILLED = "joints without a value filled in"
@@ -43,6 +47,8 @@ class Selection:
     short_body: int
     wide_frame: float
     wide_share: float
+    motion_low: float | None
+    motion_high: float | None
     max_persons: int
 
 
@@ -64,8 +70,9 @@ def select_persons(name: str, recording: Recording, how: Selection) -> tuple[Key
     """The persons of the clip `name`.
 
     Returns:
-        (T, M, V, 3): the frames that have a person, the person who moves most first, a person zero
-        in the frames without them; and what had to be mended.
+        (T, M, V, 3): the frames that have a person, the person who moves most first (bodies="pyskl"
+        puts who comes first before them), a person zero in the frames without them; and what had
+        to be mended.
 
     Raises:
         ClipError: there is no body, a coordinate is infinite, or bodies="all" finds so many that
@@ -87,8 +94,9 @@ def select_persons(name: str, recording: Recording, how: Selection) -> tuple[Key
         persons = [[body] for body in bodies]
     else:
         bodies = _without_wide(_without_short(bodies, how, notes), how, notes)
-        bodies.sort(key=lambda body: -_motion(body, how))
-        persons = _persons(bodies, how)
+        bodies = _by_motion(bodies, how, notes)
+        joined = _joined_by_span if how.bodies == "pyskl" else _joined_by_frames
+        persons = joined(bodies, how.max_persons)
         if sum(map(len, persons)) < len(bodies):
             notes.append(FURTHER)
     return _placed(name, persons), notes
@@ -151,6 +159,17 @@ def _is_wide(body: Body, how: Selection) -> Mask:
     return np.asarray(width > how.wide_frame * height)
 
 
+def _by_motion(bodies: list[Body], how: Selection, notes: list[str]) -> list[Body]:
+    """Those that move most first; all but the first one within the bounds of motion."""
+    ranked = sorted(((_motion(body, how), body) for body in bodies), key=lambda pair: -pair[0])
+    low = -math.inf if how.motion_low is None else how.motion_low
+    high = math.inf if how.motion_high is None else how.motion_high
+    kept = [body for n, (motion, body) in enumerate(ranked) if n == 0 or low <= motion <= high]
+    if len(kept) < len(bodies):
+        notes.append(MOTION)
+    return kept
+
+
 def _motion(body: Body, how: Selection) -> float:
     """Sum of the variances of x, y and z over all joints and frames, in square metres; over the
     frames that are not too wide when that is less."""
@@ -166,10 +185,9 @@ def _variance(joints: Keypoints) -> float:
     return float(by_axis.var(1).sum())
 
 
-def _persons(bodies: Sequence[Body], how: Selection) -> list[list[Body]]:
-    """At most `max_persons` persons, each made of bodies that share no frame."""
-    if how.bodies == "pyskl":
-        return [[body] for body in bodies[: how.max_persons]]
+def _joined_by_frames(bodies: Sequence[Body], max_persons: int) -> list[list[Body]]:
+    """Persons made of bodies that share no frame: a body joins the first person that it can, and
+    begins another where there is none."""
     persons: list[list[Body]] = []
     seen: list[set[int]] = []
     for body in bodies:
@@ -180,9 +198,31 @@ def _persons(bodies: Sequence[Body], how: Selection) -> list[list[Body]]:
                 when |= frames
                 break
         else:
-            if len(persons) < how.max_persons:
+            if len(persons) < max_persons:
                 persons.append([body])
                 seen.append(frames)
+    return persons
+
+
+def _joined_by_span(bodies: Sequence[Body], max_persons: int) -> list[list[Body]]:
+    """The same, but a body joins a person only before their first frame or after their last one;
+    then the first person, if they are not the first to come, changes places with who is."""
+    persons: list[list[Body]] = []
+    spans: list[tuple[int, int]] = []
+    for body in bodies:
+        start, end = int(body.frames[0]), int(body.frames[-1])
+        for m, (first, last) in enumerate(spans):
+            if end < first or last < start:
+                persons[m].append(body)
+                spans[m] = min(first, start), max(last, end)
+                break
+        else:
+            if len(persons) < max_persons:
+                persons.append([body])
+                spans.append((start, end))
+    starts = [start for start, _ in spans]
+    there = starts.index(min(starts))
+    persons[0], persons[there] = persons[there], persons[0]
     return persons
 
 

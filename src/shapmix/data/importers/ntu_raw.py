@@ -12,14 +12,16 @@ A file is one clip, `SsssCcccPpppRrrrAaaa.skeleton`: setup, camera, performer, r
 The archive has them in the order of their names: 25 joints (layout ntu25), x, y, z in metres as the
 camera sees them, 30 frames a second, at most two persons; nothing is centred, turned or padded.
 Metadata columns are setup, camera, performer, replication and action; the label is the action
-less 1. Protocols are xsub and xview for 60 classes, xsub and xset for 120.
+less 1, and classes are called as in the authors' list of actions. Protocols are xsub and xview for
+60 classes, xsub and xset for 120.
 
 Frames without a body are left out. Of the bodies in a file, by default those that are seen briefly
 or are too wide are removed, the rest are ordered by motion, and ids that share no frame are joined
 into one person, as the CTR-GCN family does; but a body that vanishes and comes back stays in the
-frames in which it was seen. Samples that the data set's authors list as missing or incomplete (302
-of 60, 535 of 120) are left out, and so is what does not belong to the chosen data set; both count
-as ignored files.
+frames in which it was seen. --bodies pyskl joins ids as PYSKL does.
+
+Samples that the data set's authors list as missing or incomplete (302 of 60, 535 of 120) are left
+out, and so is what does not belong to the chosen data set; both count as ignored files.
 """
 
 from __future__ import annotations
@@ -60,26 +62,34 @@ SURPLUS = "lines after the last frame ignored"
 class Options:
     """Which samples, and which of the bodies in a file are persons.
 
-    The thresholds are those of the published processing of the CTR-GCN family (Chen et al., ICCV
-    2021; its code has them from Zhang et al., CVPR 2020), on whose clips most results rest.
-
     Attributes:
         dataset: "60" or "120" classes; "auto" is 60 when no setup is above 17 and no action above
-            60. With "60", samples of the rest of 120 are left out.
-        keep_missing: import also the samples on the authors' list of missing skeletons.
-        bodies: "ctrgcn": bodies seen briefly or too wide are removed, the rest are ordered by
-            motion (the sum of the variances of x, y, z), and each fills the first person with whom
-            it shares no frame. "pyskl": the same bodies are removed and those with the largest
-            motion kept, each id a person of its own, none joined; that is the form of PYSKL's
-            files, not a copy of them. (Its models turn the clips upright as they load them; an
-            archive is not turned.) "all": every id is a person, in the order of appearance; no
-            threshold applies.
-        short_body: a body seen in this many frames or fewer is removed, unless all are.
+            60. With "60", samples of the rest of 120 are left out. (Numbers: Liu et al., TPAMI
+            2019.)
+        keep_missing: import also the samples on the list of missing and incomplete skeletons that
+            the data set's authors publish with it.
+        bodies: "ctrgcn" (Chen et al., ICCV 2021; its code has it from Zhang et al., CVPR 2020):
+            bodies seen briefly or too wide are removed, the rest are ordered by motion (the sum of
+            the variances of x, y, z), and each fills the first person with whom it shares no frame.
+            "pyskl" (Duan et al., ACM MM 2022; tools/data/ntu_preproc.py): the same, but a body
+            joins a person only before their first frame or after their last one, and a first person
+            who is not there in the first frame changes places with the second. It remains different
+            that a body that comes back stays in the frames in which it was seen, that frames
+            without a body are left out within a clip too, and that nothing is moved or turned:
+            PYSKL's models do that as they load a clip (align=first_frame in training). "all" (our
+            own): every id is a person, in the order of appearance; no threshold applies.
+        short_body: a body seen in this many frames or fewer is removed, unless all are. (11:
+            CTR-GCN.)
         wide_frame: a frame of a body is noise when its extent in x is more than this share of its
-            extent in y.
+            extent in y. (0.8: CTR-GCN.)
         wide_share: a body is removed when this share of its frames or more is noise; one body
-            always stays.
-        max_persons: bodies beyond so many persons are left out.
+            always stays. (0.69754: CTR-GCN.)
+        motion_low: a body whose motion is below this, in square metres, is removed, but for the one
+            that moves most; not applied by default. (CTR-GCN's scripts carry 0.089925, and say that
+            their main processing does not use it.)
+        motion_high: the same for a motion above this; not applied by default. (The same scripts
+            carry 2, as little used.)
+        max_persons: bodies beyond so many persons are left out. (2: CTR-GCN and PYSKL.)
     """
 
     dataset: Literal["auto", "60", "120"] = "auto"
@@ -88,6 +98,8 @@ class Options:
     short_body: int = 11
     wide_frame: float = 0.8
     wide_share: float = 0.69754
+    motion_low: float | None = None
+    motion_high: float | None = None
     max_persons: int = 2
 
 
@@ -237,10 +249,13 @@ def _num_classes(dataset: str, samples: Iterable[NtuName]) -> Literal[60, 120]:
 
 def _selection(options: Options) -> Selection:
     """The part of the options that chooses bodies; SourceError where it makes no sense."""
+    low, high = options.motion_low, options.motion_high
     checks = (
         ("short_body", options.short_body >= 0, "0 or more"),
         ("wide_frame", options.wide_frame > 0, "a positive number"),
         ("wide_share", options.wide_share > 0, "a positive number"),
+        ("motion_low", low is None or low >= 0, "0 or more, or none"),
+        ("motion_high", high is None or high >= (low or 0), "motion_low or more, or none"),
         ("max_persons", options.max_persons >= 1, "1 or more"),
     )
     for name, is_sound, expected in checks:
@@ -251,5 +266,7 @@ def _selection(options: Options) -> Selection:
         short_body=options.short_body,
         wide_frame=options.wide_frame,
         wide_share=options.wide_share,
+        motion_low=low,
+        motion_high=high,
         max_persons=options.max_persons,
     )

@@ -10,11 +10,16 @@ before `_keypoints.json`; a clip folder holds the frames of one video:
     shapmix import openpose mine mine.arrow                     the class is the folder above
     shapmix import openpose mine mine.arrow --labels labels.csv    columns clip and label
 
-A body is an entry of "people": "pose_keypoints_2d" has x, y and score of each joint, 18 joints
-(COCO model, layout openpose18) or 25 (BODY_25, layout openpose25); the first body found tells
-which. "person_id", where OpenPose was told to track, tells who is who. Without it bodies are
-followed from frame to frame by where they are: nearest centres first, no farther than their own
-size. The --max-persons persons with the highest sum of scores are kept, the surest first.
+Videos may also lie together in the folder of their class, told apart by what precedes the number:
+mine/wave/clip1_000000000000_keypoints.json. Folders are read so where at least half of them hold
+several videos; otherwise one that does is skipped.
+
+A body is an entry of "people": "pose_keypoints_2d" ("pose_keypoints" in OpenPose 1.0) has x, y and
+score of each joint, 18 joints (COCO model, layout openpose18) or 25 (BODY_25, layout openpose25);
+the first body found tells which. "person_id", where OpenPose was told to track, tells who is who.
+Without it bodies are followed from frame to frame by where they are: nearest centres first, no
+farther than their own size. The --max-persons persons with the highest sum of scores are kept, the
+surest first.
 
 The result has x, y and score in pixels (--units for another --keypoint_scale). Joints without a
 score are zero, frames without a body are left out, and further columns of the CSV become metadata.
@@ -45,6 +50,7 @@ LAYOUTS = {54: "openpose18", 75: "openpose25"}  # by the numbers of a body
 MAX_BYTES = 4 * MIB  # a body has about 1 KiB
 
 Frames = list[tuple[int, str, str]]  # number, what precedes it in the name, file
+POSE = ("pose_keypoints_2d", "pose_keypoints")  # the second in OpenPose 1.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,8 @@ class Options:
 
     Attributes:
         layout: name or YAML file of the skeleton, for other models than the two of OpenPose.
-        labels: CSV with the columns clip and label; clips are named by their folder. Without it,
-            the label is the name of the folder that the clip folder is in.
+        labels: CSV with the columns clip and label; clips are named by their folder, or what
+            precedes the number. Without it, the label is the folder that the clip folder is in.
         class_names: class names in label order: a file (.txt, .json, .csv) or names with commas.
         label_base: the first id, 0 or 1, where labels are ids.
         max_persons: persons that are kept in a clip, at most.
@@ -100,12 +106,13 @@ def open_source(source: Path, options: Options) -> OpenPose:
         units=options.units,
         source="OpenPose",
     )
-    return OpenPose(files, clips, info, labels, classes, options)
+    is_short = len({PurePosixPath(clip).name for clip in clips}) == len(clips)
+    return OpenPose(files, clips, info, labels, classes, options, is_short)
 
 
 @dataclass(frozen=True)
 class OpenPose:
-    """The frames of a folder or zip, by clip folder."""
+    """The frames of a folder or zip, by clip; is_short: the last component names it uniquely."""
 
     files: SourceFiles
     clips: Mapping[str, Frames]
@@ -113,14 +120,15 @@ class OpenPose:
     labels: Labels
     classes: Classes
     options: Options
+    is_short: bool
 
     @property
     def units(self) -> list[Unit]:
-        """One a clip folder."""
+        """One a clip."""
         sizes = self.files.sizes
         return [
-            Unit(folder, sum(sizes[file] for _, _, file in frames))
-            for folder, frames in self.clips.items()
+            Unit(clip, sum(sizes[file] for _, _, file in frames))
+            for clip, frames in self.clips.items()
         ]
 
     @property
@@ -136,13 +144,12 @@ class OpenPose:
     @property
     def stamp(self) -> str:
         """Changes with the files and the labels."""
-        return f"{self.files.stamp}:{self.labels}"
+        return f"{self.files.stamp}:{self.labels.stamp}"
 
     def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
         """See `Source.read`."""
-        short = len({PurePosixPath(folder).name for folder in self.clips}) == len(self.clips)
         for unit in units:
-            name = PurePosixPath(unit.name).name if short else unit.name
+            name = PurePosixPath(unit.name).name if self.is_short else unit.name
             try:
                 label = self.classes.label(self.labels.of(unit.name), name)
                 keypoints = mended(self._keypoints(unit.name, name), "xyc", name, report)
@@ -151,14 +158,14 @@ class OpenPose:
                 continue
             yield Clip(name, label, keypoints, self.options.fps, self.labels.metadata(unit.name))
 
-    def _keypoints(self, folder: str, clip: str) -> Keypoints:
-        """(T, M, V, 3) of the persons of a clip folder."""
+    def _keypoints(self, unit: str, clip: str) -> Keypoints:
+        """(T, M, V, 3) of the persons of a clip."""
         rows: list[list[Any]] = []
         numbers: list[int] = []
         tracks: list[int | None] = []
-        for number, file in _in_order(self.clips[folder], clip):
+        for number, file in _in_order(self.clips[unit], clip):
             for body in _bodies(read_json(self.files, file, clip), clip):
-                rows.append(body["pose_keypoints_2d"])
+                rows.append(_pose(body, clip))
                 numbers.append(number)
                 tracks.append(_track(body.get("person_id")))
         keypoints = joint_rows(rows, self.info.layout.num_joints, 3, clip)
@@ -167,13 +174,20 @@ class OpenPose:
 
 
 def _clips(files: SourceFiles) -> dict[str, Frames]:
-    """Clip folder -> its frames; frames that lie at the top are a clip of the source's name."""
-    clips: dict[str, Frames] = {}
+    """Clip -> its frames; a single video that lies at the top has the source's name."""
+    folders: dict[str, Frames] = {}
     for name in files.sizes:
         folder, _, base = name.rpartition("/")
         if match := FRAME_FILE.fullmatch(base):
-            frames = clips.setdefault(folder or files.source.stem, [])
-            frames.append((int(match[2]), match[1], name))
+            folders.setdefault(folder, []).append((int(match[2]), match[1], name))
+    mixed = sum(len({prefix for _, prefix, _ in frames}) > 1 for frames in folders.values())
+    if mixed * 2 < len(folders) or not mixed:
+        return {folder or files.source.stem: frames for folder, frames in folders.items()}
+    clips: dict[str, Frames] = {}
+    for folder, frames in folders.items():
+        for frame in frames:
+            video = frame[1].rstrip("_-. ") or PurePosixPath(folder).name or files.source.stem
+            clips.setdefault(f"{folder}/{video}".lstrip("/"), []).append(frame)
     return clips
 
 
@@ -192,7 +206,13 @@ def _in_order(frames: Frames, clip: str) -> list[tuple[int, str]]:
 def _bodies(record: Any, clip: str) -> list[dict[str, Any]]:
     """The people of a frame that have a pose; OpenPose leaves the list empty for hands alone."""
     people = member(record, "people", list, clip)
-    return [body for body in people if member(body, "pose_keypoints_2d", list, clip)]
+    return [body for body in people if _pose(body, clip)]
+
+
+def _pose(body: Any, clip: str) -> list[Any]:
+    """The numbers of a body."""
+    old = isinstance(body, dict) and POSE[0] not in body and POSE[1] in body
+    return member(body, POSE[old], list, clip)
 
 
 def _track(person_id: Any) -> int | None:
@@ -211,7 +231,7 @@ def _find_layout(files: SourceFiles, clips: Mapping[str, Frames]) -> Layout:
         except ClipError:
             continue
         for body in bodies:
-            count = len(body["pose_keypoints_2d"])
+            count = len(_pose(body, file))
             if count in LAYOUTS:
                 return get_layout(LAYOUTS[count])
             found = f"bodies of {count} numbers"

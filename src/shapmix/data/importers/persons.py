@@ -21,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 MOST_PERSONS = 10  # that can be kept
 MOST_BODIES = 20  # of a frame that are followed, the surest
 PATIENCE = 30  # frames after which a body that is not seen is given up
+BLOCK = 4096  # bodies
 
 
 def check_max_persons(max_persons: int) -> None:
@@ -150,6 +151,14 @@ def _of_each_frame(frame: Ints, sure: Floats) -> list[Ints]:
 
 def _whereabouts(places: Keypoints) -> tuple[Floats, Floats]:
     """(N, 2) centres and (N,) extents of bodies, of the joints that are neither zero nor NaN."""
+    centres, extents = np.empty((len(places), 2)), np.empty(len(places))
+    for first in range(0, len(places), BLOCK):  # of which there are float64 copies at once
+        block = slice(first, first + BLOCK)
+        centres[block], extents[block] = _whereabouts_of_few(places[block])
+    return centres, extents
+
+
+def _whereabouts_of_few(places: Keypoints) -> tuple[Floats, Floats]:
     xy = places[..., :2].astype(np.float64)
     there = (np.isfinite(xy) & (np.abs(xy) < 1e12)).all(-1) & (xy != 0).any(-1)
     number = np.maximum(there.sum(1), 1)[:, None]

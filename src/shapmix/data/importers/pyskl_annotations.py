@@ -6,6 +6,7 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -87,11 +88,12 @@ def read_annotations(source: Path) -> tuple[list[Annotation], Splits]:
     try:
         with mapped_file(source) as file:
             content = load_pickle(file, _annotation)
+            items, splits = content, None
+            if isinstance(content, dict):
+                items, splits = content.get("annotations"), content.get("split")
+            lists = _split_lists(splits if isinstance(splits, dict) else {}, file)
     except UnreadablePickle as error:
         raise SourceError(f"{source}: {error}") from error
-    items, splits = content, None
-    if isinstance(content, dict):
-        items, splits = content.get("annotations"), content.get("split")
     if not isinstance(items, list) or not any(isinstance(item, Annotation) for item in items):
         raise SourceError(
             f'{source} holds no annotations: expected {{"split": {{name: [frame_dir, ...]}}, '
@@ -101,7 +103,7 @@ def read_annotations(source: Path) -> tuple[list[Annotation], Splits]:
         item if isinstance(item, Annotation) else Annotation(f"item {i}")
         for i, item in enumerate(items)
     ]
-    return annotations, _splits(splits if isinstance(splits, dict) else {})
+    return annotations, _splits(lists)
 
 
 def find_keypoints(
@@ -198,12 +200,33 @@ def _size(value: Any) -> tuple[int, int] | None:
     return None
 
 
-def _splits(lists: Mapping[Any, Any]) -> Splits:
+def _split_lists(lists: Mapping[Any, Any], file: mmap) -> dict[str, Iterable[Any]]:
+    """Of the lists those that have the name of a part of a split, arrays of text as lists.
+
+    Raises:
+        UnreadablePickle: an array holds anything else, or is damaged.
+    """
+    found: dict[str, Iterable[Any]] = {}
+    for name, clips in lists.items():
+        if not isinstance(name, str) or not _SPLIT.fullmatch(name):
+            continue
+        if isinstance(clips, PickledArray):
+            if clips.dtype.kind not in "US":
+                raise UnreadablePickle(f"the split {name} has {clips.dtype}, expected frame_dirs")
+            try:
+                found[name] = clips.load(file).astype(str).ravel().tolist()
+            except ValueError as error:  # also texts that are no ASCII or Unicode
+                raise UnreadablePickle(f"the split {name} cannot be read: {error}") from error
+        elif isinstance(clips, list | tuple | set):
+            found[name] = clips
+    return found
+
+
+def _splits(lists: Mapping[str, Iterable[Any]]) -> Splits:
     """Pairs such as xsub_train and xsub_val; a list without its other half is left out."""
     groups: dict[str, dict[str, Iterable[Any]]] = {}
     for name, clips in lists.items():
-        match = _SPLIT.fullmatch(name) if isinstance(name, str) else None
-        if match and isinstance(clips, list | tuple | set):
+        if match := _SPLIT.fullmatch(name):
             groups.setdefault((match[1] or "") + match[3], {})[match[2]] = clips
     parts: dict[str, Mapping[str, str]] = {}
     protocols = {}

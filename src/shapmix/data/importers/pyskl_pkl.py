@@ -22,8 +22,8 @@ order of it: they are detections, so the same place may hold different people fr
 pixels, or xy without scores. Of the splits, xsub_train and xsub_val make a column `xsub` ("train",
 "val" or "none") and a protocol of that name; train and val alone a column `part` and the protocol
 "given"; train1 and test1 likewise `part1` and "given1". Where all clips have names of NTU RGB+D,
-there are its columns setup, camera, performer, replication and action, and its class names. `width`
-and `height` are columns where all annotations have them.
+there are its columns setup, camera, performer, replication and action, its class names and its 30
+frames a second. `width` and `height` are columns where all annotations have them.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import MOST_CLASSES, Classes, find_classes
 from shapmix.data.importers.ntu_names import CLASS_NAMES, COLUMNS, parse_name
+from shapmix.data.importers.ntu_raw import FPS
 from shapmix.data.importers.peek import Peek
 from shapmix.data.importers.pyskl_annotations import (
     Annotation,
@@ -187,7 +188,7 @@ class PysklPkl:
             raise ClipError("no body", name, "no frame has a joint that is seen")
         if missing + dropped:
             report.repair("frames without a body left out", name)
-        return Clip(name, label, keypoints, metadata=metadata)
+        return Clip(name, label, keypoints, FPS if self.is_ntu else None, metadata)
 
     def _keypoints(self, annotation: Annotation) -> Keypoints:
         with mapped_file(self.source) as own_file:

@@ -12,41 +12,47 @@ SOURCE is one file (.csv, .tsv, .parquet) or a folder of such files with the sam
 separator of a CSV may be a comma, a semicolon or a tab; its encoding is UTF-8. Columns:
 
     clip      name of the clip; its rows must lie together
-    frame     number of the frame; numbers left out are frames left out
+    frame     number of the frame, or its time; numbers left out are frames left out
     joint     name, or number from 0 or 1
     x, y      coordinates; with z in three dimensions
     label     class of the clip, a name or an id, the same in all its rows
     z, score, person, fps    if you have them; a score goes from 0, not seen, upwards
-    others    become metadata of the clip (subject, camera, ...) and must not change within it
+    others    become metadata of the clip (subject, camera, ...) and must not change within it;
+              those that change within most clips are left out
+
+In a folder, a table without the column clip is one clip, and without label its label is the name of
+its folder: mine/wave/001.csv. --labels labels.csv gives labels by clip. Instead of joint, x and y, a
+table may have a row a frame and columns such as x0, y0, s0, x1, ... or nose_x, nose_y, nose_score.
 
 A row or a value (empty, NaN) may be missing: with scores such a joint counts as not seen, without
 it is given a place between the frames that have it. In three dimensions, a score of 0 says that the
 joint is missing. Without --layout, it is the layout of the catalog that has exactly these joints.
 With --layout, further joints of the table are left out. The result has the coordinates as they are,
-in metres (with z) or pixels unless --units says otherwise. Tables may be larger than memory.
+in metres (with z) or pixels unless --units says otherwise. Tables may be larger than memory, a clip
+has up to 32 MiB.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
-from shapmix.data.importers.classes import MULTI_LABEL, Classes, find_classes
-from shapmix.data.importers.label_files import check_metadata_names
+from shapmix.data.importers.classes import MULTI_LABEL, find_classes
+from shapmix.data.importers.label_files import Labels, clip_names, find_labels, folder_label
 from shapmix.data.importers.peek import Peek
 from shapmix.data.importers.table_clips import ClipReader, joint_numbers
 from shapmix.data.importers.table_files import SUFFIXES, TableFile, open_table
-from shapmix.data.importers.table_survey import Run, survey
+from shapmix.data.importers.table_survey import Run, Survey, survey
+from shapmix.data.importers.table_tidy import NEEDED, OPTIONAL, TidyFile, tidied
 from shapmix.suggest import did_you_mean
 
-NEEDED = ("clip", "frame", "joint", "x", "y", "label")
-OPTIONAL = ("z", "score", "person", "fps")
-MAX_CLIP_BYTES = 128 * MIB  # of the rows of one clip
+MAX_CLIP_BYTES = 32 * MIB  # of the rows of one clip
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ class Options:
     Attributes:
         layout: name or YAML file of the skeleton; without it the layout of the catalog that has
             the joints of the table.
+        joint_base: number of the first joint, 0 or 1, where joints are numbers; found without it
+            where joint 0 or the last joint occurs.
+        labels: CSV with the columns clip and label, where the table has no column label; further
+            columns are metadata.
         class_names: class names in label order: a file (.txt, .json, .csv) or names with commas.
         label_base: the first id, 0 or 1, where labels are ids.
         rename: columns that have other names, such as video=clip,keypoint=joint.
@@ -65,6 +75,8 @@ class Options:
     """
 
     layout: str | None = None
+    joint_base: int | None = None
+    labels: str | None = None
     class_names: str | None = None
     label_base: int | None = None
     rename: str | None = None
@@ -79,10 +91,12 @@ def recognise(peek: Peek) -> str | None:
         if peek.is_zip:
             return None
         try:
-            columns = open_table(peek.source / name if peek.is_folder else peek.source, {}).columns
+            path = peek.source / name if peek.is_folder else peek.source
+            columns = tidied(open_table(path, {}, NEEDED + OPTIONAL), (), {}).columns
         except SourceError:
             return None
-        if {"clip", "frame", "joint", "x", "y"} <= set(columns):
+        needed = {"frame", "joint", "x", "y"} | (set() if peek.is_folder else {"clip"})
+        if needed <= set(columns):
             return f"a table with the columns {', '.join(columns[:10])}"
     return None
 
@@ -90,19 +104,19 @@ def recognise(peek: Peek) -> str | None:
 def open_source(source: Path, options: Options) -> Table:
     """See `Importer.open_source`."""
     paths, ignored = _paths(source)
-    rename = _renaming(options.rename)
-    files = [open_table(path, rename) for path in paths]
-    dropped = [name.strip() for name in (options.drop or "").split(",") if name.strip()]
-    columns = _columns(files, dropped)
-    metadata = [name for name in columns if name not in NEEDED + OPTIONAL]
-    check_metadata_names(metadata)
-    found = survey(files, metadata)
-    several = [label for label in found.labels if re.search(r"[|;]|^\[", label)]
-    if several and options.class_names is None:
-        raise SourceError(f"column 'label' has {min(several)!r}; {MULTI_LABEL}")
-    labels = found.labels - {""}  # clips without are skipped, each with its name
-    classes = find_classes(labels, options.class_names, options.label_base)
-    layout, joints = joint_numbers(found.joints, options.layout, str(source))
+    files = _files(source, paths, options)
+    needed = [name for name in NEEDED if name != "label" or options.labels is None]
+    columns = _columns(files, needed)
+    found = survey(files, set(columns) - {*NEEDED, *OPTIONAL}, labelled="label" in needed)
+    labels, clip_paths = None, {}
+    if options.labels is not None:
+        if "clip" in files[0].constants:
+            names = [path.relative_to(source).as_posix() for path in paths]
+            clip_paths = {clip: name for name, clip in clip_names(names).items()}
+        labels = find_labels(list(clip_paths.values()) or sorted(found.clips), options.labels)
+        labels.check_used()
+    classes = find_classes(_values(found, labels, options), options.class_names, options.label_base)
+    layout, joints = joint_numbers(found.joints, options.layout, options.joint_base, str(source))
     channels = "xyz" if "z" in columns else "xyc" if "score" in columns else "xy"
     info = ArchiveInfo(
         layout,
@@ -111,10 +125,58 @@ def open_source(source: Path, options: Options) -> Table:
         units=options.units or ("m" if channels == "xyz" else "px"),
         source=f"table {source.name}",
     )
+    kinds, changing = _kinds(found)
+    if labels is not None and (twice := kinds.keys() & labels.columns.keys()):
+        raise SourceError(f"{source} and {options.labels} both have the column {min(twice)!r}")
+    reader = ClipReader(info, kinds, labels, clip_paths, classes, joints, options.fps)
+    wanted = [name for name in columns if name in {*needed, *OPTIONAL, *kinds}]
+    return Table(files, found.runs, reader, ignored, wanted, changing)
+
+
+def _files(source: Path, paths: Sequence[Path], options: Options) -> list[TidyFile]:
+    """The tables; in a folder, a file tells the clip and its folder the label where no column does."""
+    rename = _renaming(options.rename)
+    opened = [open_table(path, rename, NEEDED + OPTIONAL) for path in paths]
+    dropped = [name.strip() for name in (options.drop or "").split(",") if name.strip()]
+    for name in dropped:
+        if name not in opened[0].columns:
+            hint = did_you_mean(name, opened[0].columns)
+            raise SourceError(f"{paths[0]} has no column {name!r} to drop{hint}")
+        if name in NEEDED:
+            raise SourceError(f"column {name!r} cannot be dropped: {', '.join(NEEDED)} are needed")
+    if not source.is_dir():
+        return [tidied(opened[0], dropped, {})]
+    names = [path.relative_to(source).as_posix() for path in paths]
+    clips = clip_names(names)
+    has_folders = any(folder_label(name) for name in names)
+    files = []
+    for file, name in zip(opened, names, strict=True):
+        constants = {"clip": clips[name]}
+        if has_folders and options.labels is None:
+            constants["label"] = folder_label(name) or ""
+        files.append(tidied(file, dropped, constants))
+    return files
+
+
+def _values(found: Survey, labels: Labels | None, options: Options) -> Collection[str]:
+    """All labels."""
+    if labels is not None:
+        return labels.values
+    several = [label for label in found.labels if re.search(r"[|;]|^\[", label)]
+    if several and options.class_names is None:
+        raise SourceError(f"column 'label' has {min(several)!r}; {MULTI_LABEL}")
+    return found.labels - {""}  # clips without are skipped, each with its name
+
+
+def _kinds(found: Survey) -> tuple[dict[str, type[int] | type[str]], list[str]]:
+    """Types of the metadata columns, and the columns that are none: they change in most clips."""
+    changing = [name for name, its in found.metadata.items() if 2 * its.changing > len(found.clips)]
     kinds: dict[str, type[int] | type[str]] = {
-        name: int if name in found.whole else str for name in metadata
+        name: int if its.is_whole else str
+        for name, its in found.metadata.items()
+        if name not in changing
     }
-    return Table(files, found.runs, info, kinds, classes, joints, ignored, columns, options.fps)
+    return kinds, changing
 
 
 def _paths(source: Path) -> tuple[list[Path], int]:
@@ -140,61 +202,64 @@ def _renaming(rename: str | None) -> dict[str, str]:
     return {old.strip(): new.strip() for old, new in pairs}
 
 
-def _columns(files: Sequence[TableFile], dropped: Sequence[str]) -> list[str]:
-    """Columns of interest, which all tables have."""
+def _columns(files: Sequence[TidyFile], needed: Sequence[str]) -> list[str]:
+    """The columns, which all tables have."""
     first = files[0]
-    for name in dropped:
-        if name not in first.columns:
-            hint = did_you_mean(name, first.columns)
-            raise SourceError(f"{first.path} has no column {name!r} to drop{hint}")
-        if name in NEEDED:
-            raise SourceError(f"column {name!r} cannot be dropped: {', '.join(NEEDED)} are needed")
-    for name in NEEDED:
-        if name not in first.columns:
-            raise SourceError(_missing_column(name, first))
+    if lacking := [name for name in needed if name not in first.columns]:
+        raise SourceError(_missing_columns(lacking, first.file))
     for file in files[1:]:
         if different := set(first.columns) ^ set(file.columns):
             raise SourceError(
                 f"{first.path} and {file.path} differ in the column {min(different)!r}; the tables "
                 "of a folder need the same columns"
             )
-    return [name for name in first.columns if name not in dropped]
+    return first.columns
 
 
-def _missing_column(name: str, file: TableFile) -> str:
+def _missing_columns(lacking: Sequence[str], file: TableFile) -> str:
     listed = ", ".join(file.columns[:12]) + (", ..." if len(file.columns) > 12 else "")
-    text = f"{file.path} has no column {name!r}; it has {listed}"
-    wide = [match[1] for column in file.columns if (match := re.fullmatch(r"(.+)[_.]x", column))]
-    if name in ("joint", "x", "y") and len(wide) > 1:
-        return (
-            f"{text}. This is a wide table, with columns for {wide[0]}, {wide[1]}, ...: a row a "
-            "joint is needed. In pandas, melt and pivot, or wide_to_long, make one of it"
-        )
-    other = did_you_mean(name, file.columns).removeprefix(" (did you mean ").removesuffix("?)")
-    return (
-        f"{text}. If it is there by another name: --rename {other.strip(chr(39)) or 'NAME'}={name}"
-    )
+    text = f"{file.path} has no column{'s' * (len(lacking) > 1)} {', '.join(map(repr, lacking))}"
+    pairs = []
+    for name in lacking:
+        near = get_close_matches(name, [c for c in file.columns if c not in NEEDED], n=1)
+        pairs.append(f"{near[0] if near else 'NAME'}={name}")
+    text += f"; it has {listed}. By other names: --rename {','.join(pairs)}"
+    if "label" in lacking:
+        text += ". Labels in a file of their own: --labels labels.csv, with the columns clip, label"
+    if {"clip", "label"} & set(lacking):
+        text += ". Of a folder, each file is a clip, and its folder the label, if no column says so"
+    if {"joint", "x", "y"} & set(lacking):
+        text += ". A table may also have columns such as x0, y0, x1, ... or nose_x, nose_y, ..."
+    return text
 
 
 @dataclass(frozen=True)
 class Table:
     """The rows of one or several tables."""
 
-    files: Sequence[TableFile]
+    files: Sequence[TidyFile]
     runs: Sequence[Run]
-    info: ArchiveInfo
-    columns: Mapping[str, type[int] | type[str]]
-    classes: Classes
-    joints: Mapping[str, int]
+    reader: ClipReader
     ignored: int
     wanted: Sequence[str]
-    fps: float | None
+    changing: Sequence[str]  # columns that are left out, as they change within clips
+
+    @property
+    def info(self) -> ArchiveInfo:
+        """What all clips share."""
+        return self.reader.info
+
+    @property
+    def columns(self) -> Mapping[str, type[int] | type[str]]:
+        """Those of the table, then those of the CSV with the labels."""
+        labels = self.reader.labels
+        return {**self.reader.columns, **({} if labels is None else labels.columns)}
 
     @property
     def units(self) -> list[Unit]:
         """Runs of whole clips."""
         return [
-            Unit(str(number), (run.stop - run.start) * self.files[run.file].row_bytes)
+            Unit(str(number), (run.stop - run.start) * self.files[run.file].file.row_bytes)
             for number, run in enumerate(self.runs)
         ]
 
@@ -203,11 +268,16 @@ class Table:
         """Changes with the size or time of modification of any file."""
         entries = [(str(file.path), file.path.stat()) for file in self.files]
         text = repr([(path, status.st_size, status.st_mtime_ns) for path, status in entries])
-        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        labels = "" if self.reader.labels is None else self.reader.labels.stamp
+        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() + labels
 
     def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
         """See `Source.read`."""
-        reader = ClipReader(self.info, self.columns, self.classes, self.joints, self.fps)
+        if units[0].name == "0":  # once an import
+            for column in self.changing:
+                report.repair(f"column {column!r} left out: it changes within clips", "most clips")
+            if self.reader.labels is not None:
+                self.reader.labels.note_unused(report)
         runs: dict[int, list[Run]] = {}
         for unit in units:
             run = self.runs[int(unit.name)]
@@ -219,4 +289,4 @@ class Table:
         for number, its in runs.items():
             spans = [(run.start, run.stop) for run in its]
             for table in self.files[number].tables(spans, self.wanted):
-                yield from reader.clips(table, report)
+                yield from self.reader.clips(table, report)

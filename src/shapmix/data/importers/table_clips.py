@@ -13,7 +13,7 @@ import numpy.typing as npt
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
 from shapmix.data.importers.base import ImportReport, SourceError
 from shapmix.data.importers.classes import MULTI_LABEL, Classes
-from shapmix.data.importers.label_files import is_int
+from shapmix.data.importers.label_files import Labels, as_int
 from shapmix.data.importers.missing_joints import mended
 from shapmix.data.importers.table_files import numbers, texts
 from shapmix.data.importers.user_layouts import (
@@ -22,41 +22,68 @@ from shapmix.data.importers.user_layouts import (
     named_layout,
     spelling,
 )
-from shapmix.layouts import Layout
+from shapmix.layouts import CATALOG, Layout
 
-MOST_VALUES = 2**25  # of one clip
+MOST_VALUES = 2**22  # of one clip
 
 Ints = npt.NDArray[np.int64]
 
 
 def joint_numbers(
-    joints: Collection[str], layout: str | None, where: str
+    joints: Collection[str], layout: str | None, base: int | None, where: str
 ) -> tuple[Layout, dict[str, int]]:
     """The layout of a table, and value of the column joint -> number in the layout.
 
+    Args:
+        joints: values of the column joint.
+        layout: name or YAML file.
+        base: number of the first joint, 0 or 1.
+
     Raises:
-        SourceError: no layout fits, or the one that is named does not; a joint is "".
+        SourceError: no layout fits, or the one that is named does not; a joint is "" or below the
+            base; it is not clear whether numbers begin with 0 or 1.
     """
     if "" in joints:
         raise SourceError(f"{where}: a row has no value in the column joint")
-    if not all(map(is_int, joints)):
+    numbers = {joint: number for joint in joints if (number := as_int(joint)) is not None}
+    if len(numbers) < len(joints):
         chosen = layout_of_names(sorted(joints), layout, where)
-        number = {spelling(joint): j for j, joint in enumerate(chosen.joints)}
-        return chosen, {joint: number.get(spelling(joint), -1) for joint in joints}
-    found = sorted(map(int, joints))
-    base = 0 if found[0] <= 0 else 1
-    if found[0] < 0:
-        raise SourceError(f"{where}: joint {found[0]}, expected a name or a number from 0 or 1")
+        place = {spelling(joint): j for j, joint in enumerate(chosen.joints)}
+        return chosen, {joint: place.get(spelling(joint), -1) for joint in joints}
+    low, high = min(numbers.values()), max(numbers.values())
+    sizes = {its.num_joints for its in CATALOG.values()}
+    if layout is not None:
+        sizes = {named_layout(layout).num_joints}
+    base = _joint_base(low, high, sizes, where) if base is None else base
+    if base not in (0, 1):
+        raise SourceError(f"joint_base is {base}, expected 0 or 1")
+    if low < base:
+        raise SourceError(f"{where}: joint {low}, expected a name or a number from {base}")
     if layout is None:
-        chosen = layout_of_number(found[-1] - base + 1, None, where)
+        chosen = layout_of_number(high - base + 1, None, where)
     else:
         chosen = named_layout(layout)
-    if found[-1] - base >= chosen.num_joints:
+    if high - base >= chosen.num_joints:
         raise SourceError(
-            f"{where} has joints up to number {found[-1]}, but the layout {chosen.name} has "
+            f"{where} has joints up to number {high}, but the layout {chosen.name} has "
             f"{chosen.num_joints} joints, {base} to {chosen.num_joints - 1 + base}"
         )
-    return chosen, {joint: int(joint) - base for joint in joints}
+    return chosen, {joint: number - base for joint, number in numbers.items()}
+
+
+def _joint_base(low: int, high: int, sizes: Collection[int], where: str) -> int:
+    """Whether joints count from 0 or from 1; SourceError when both may be."""
+    if low <= 0:
+        return 0
+    fitting = [base for base in (0, 1) if high + 1 - base in sizes]
+    if len(fitting) == 1:
+        return fitting[0]
+    if high > max(sizes):
+        return 1
+    raise SourceError(
+        f"{where} has joints from number {low} to {high}: do they count from 0, and joint 0 is "
+        "missing, or from 1? Say --joint-base 0 or --joint-base 1"
+    )
 
 
 @dataclass(frozen=True)
@@ -64,13 +91,17 @@ class ClipReader:
     """Makes clips of rows.
 
     Attributes:
-        columns: metadata column -> int or str.
+        columns: metadata column of the table -> int or str.
+        labels: labels and metadata from a file of their own.
+        paths: clip -> what `labels` know it by, where that is not its name.
         joints: value of the column joint -> number in the layout, -1 for one left out.
         fps: where the table has no column of this name.
     """
 
     info: ArchiveInfo
     columns: Mapping[str, type[int] | type[str]]
+    labels: Labels | None
+    paths: Mapping[str, str]
     classes: Classes
     joints: Mapping[str, int]
     fps: float | None
@@ -92,21 +123,28 @@ class ClipReader:
                 yield clip
 
     def _clip(self, rows: Any, name: str, report: ImportReport) -> Clip:
-        labels = _unique(rows, "label")
-        if len(labels) > 1:
-            raise ClipError("several labels", name, f"labels are {labels[:5]}; {MULTI_LABEL}")
-        if not labels[0]:
-            raise ClipError("no label", name, "the column label is empty")
-        metadata = {}
+        label = self.classes.label(self._label(rows, name), name)
+        metadata: dict[str, int | str] = {}
         for column, kind in self.columns.items():
             values = _unique(rows, column)
             if len(values) > 1:
                 reason = f"column {column!r} changes within a clip (--drop {column} leaves it out)"
                 raise ClipError(reason, name, f"{column} is {values[0]!r} and {values[1]!r}")
-            metadata[column] = kind(values[0])
+            metadata[column] = values[0] if kind is str else as_int(values[0]) or 0
+        if self.labels is not None:
+            metadata |= self.labels.metadata(self.paths.get(name, name))
         keypoints = self._keypoints(rows, name, report)
-        label = self.classes.label(labels[0], name)
         return Clip(name, label, keypoints, self._fps(rows, name), metadata)
+
+    def _label(self, rows: Any, name: str) -> str:
+        if self.labels is not None:
+            return self.labels.of(self.paths.get(name, name))
+        labels = _unique(rows, "label")
+        if len(labels) > 1:
+            raise ClipError("several labels", name, f"labels are {labels[:5]}; {MULTI_LABEL}")
+        if not labels[0]:
+            raise ClipError("no label", name, "the column label is empty")
+        return labels[0]
 
     def _fps(self, rows: Any, name: str) -> float | None:
         if "fps" not in rows.column_names:
@@ -140,7 +178,7 @@ class ClipReader:
         if self.info.channels == "xyz" and "score" in rows.column_names:
             dense[place[~(_numbers(rows, "score", name)[known] > 0)]] = np.nan
         steps = np.diff(frames)
-        if steps.size and (steps != steps.min()).any():
+        if steps.size and steps.max() > 1.5 * steps.min():  # frames may be seconds
             report.repair("gaps in the frame numbers closed", name)
         keypoints = dense.reshape(len(frames), persons, V, C)
         return mended(keypoints, self.info.channels, name, report)
@@ -169,13 +207,13 @@ def _persons(rows: Any) -> tuple[int, Ints]:
     if "person" not in rows.column_names:
         return 1, np.zeros(len(rows), dtype=np.int64)
     encoded = texts(rows, "person").combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    key = int if all(map(is_int, names)) else str
-    order = sorted(range(len(names)), key=lambda k: key(names[k]))
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[order] = np.arange(len(names))
+    names: list[str] = encoded.dictionary.to_pylist()
+    numbers = [as_int(name) for name in names]
+    keys: list[Any] = names if None in numbers else numbers
+    order = sorted(set(keys))
+    rank = np.array([order.index(key) for key in keys], dtype=np.int64)
     person: Ints = rank[encoded.indices.to_numpy()]
-    return len(names), person
+    return len(order), person
 
 
 def _numbers(rows: Any, column: str, name: str) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.importers.base import MIB, SourceError
-from shapmix.data.importers.label_files import sniff_separator
+from shapmix.data.importers.label_files import INDEX, known_name, sniff_separator
 from shapmix.suggest import did_you_mean
 
 BLOCK_BYTES = 8 * MIB
@@ -26,6 +26,7 @@ MOST_GROUP_BYTES = 512 * MIB  # of a Parquet row group, unpacked
 MOST_COLUMNS = 10_000
 MISSING = ("", "nan", "na", "n/a", "null", "none")
 SUFFIXES = (".csv", ".tsv", ".parquet")
+NOT_UTF8 = 'not UTF-8 text; save it with encoding="utf-8"'
 
 Span = tuple[int, int]  # positions: first, and after the last
 Positions = npt.NDArray[np.int64]
@@ -90,6 +91,8 @@ class CsvFile:
                 ),
             )
         except (pa.ArrowException, ValueError) as error:
+            if "UTF8" in str(error):
+                raise SourceError(self._not_utf8(content, at)) from error
             row = re.search(r"Row #(\d+)", str(error))
             first = at + int(starts[min(int(row[1]), len(starts)) - 1]) if row else at
             detail = re.sub(r"^.*Row #\d+: |^CSV parse error: ", "", str(error))[:300]
@@ -100,6 +103,13 @@ class CsvFile:
                 "Unix or Windows, without line breaks in quotes"
             )
         return table, starts + at
+
+    def _not_utf8(self, content: bytes, at: int) -> str:
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            at += error.start
+        return f"{self.path}, line {self._line(at)}: {NOT_UTF8}"
 
     def _line(self, position: int) -> int:
         """Number, from 1, of the line at a position."""
@@ -157,6 +167,8 @@ class ParquetFile:
                     break
                 yield pa.concat_tables(pieces)
                 waiting, pieces = waiting[1:], []
+            if not waiting:
+                return
             at += len(table)
 
     def _groups(self, start: int, stop: int) -> tuple[list[int], int]:
@@ -187,11 +199,12 @@ class ParquetFile:
 TableFile = CsvFile | ParquetFile
 
 
-def open_table(path: Path, rename: Mapping[str, str]) -> TableFile:
+def open_table(path: Path, rename: Mapping[str, str], known: Collection[str] = ()) -> TableFile:
     """Read the header of a table.
 
     Args:
         rename: column of the file -> name that it shall have.
+        known: names that a column also has when its case or outer space differs.
 
     Raises:
         SourceError: the header cannot be read, names a column twice, or lacks one to be renamed.
@@ -208,9 +221,11 @@ def open_table(path: Path, rename: Mapping[str, str]) -> TableFile:
         if name not in opened.columns:
             hint = did_you_mean(name, opened.columns)
             raise SourceError(f"{path} has no column {name!r} to rename{hint}")
-    columns = tuple(rename.get(name, name) for name in opened.columns)
-    if len(set(columns)) != len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
+    renamed = [rename.get(name, name) for name in opened.columns]
+    columns = tuple(known_name(name, known, renamed) for name in renamed)
+    named = [name for name in columns if not INDEX.fullmatch(name)]
+    if len(set(named)) != len(named):
+        twice = next(name for name in named if named.count(name) > 1)
         raise SourceError(f"{path} has two columns {twice!r}")
     if len(columns) > MOST_COLUMNS:
         raise SourceError(f"{path} has {len(columns)} columns")
@@ -223,8 +238,11 @@ def _csv(path: Path) -> CsvFile:
     with path.open("rb") as file:
         header = file.readline(MIB)
     if header.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in header:
-        raise ValueError("it is not UTF-8 text; save it as CSV with the encoding UTF-8")
-    text = header.decode("utf-8-sig")
+        raise ValueError(NOT_UTF8)
+    try:
+        text = header.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(NOT_UTF8) from None
     if "\r" in text.rstrip("\r\n"):
         raise ValueError("its lines end as on old Macs; save it with Unix or Windows line ends")
     separator = sniff_separator(text)
