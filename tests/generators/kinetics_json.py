@@ -29,6 +29,7 @@ STANDING = np.fromstring(
     sep=" ",
 ).reshape(18, 2)
 
+LONGEST = 300  # frames of a file
 PLACES = (0.3, 0.6, 0.12, 0.45, 0.75, 0.88)  # x of the bodies
 KINDS = ("one", "two", "swapped", "crowd", "coming", "unscored", "gaps", "nobody")
 
@@ -94,7 +95,7 @@ def write_dataset(
 
     Args:
         videos: part ("train" or "val") and label of each.
-        frames: of each, give or take a quarter.
+        frames: of each, give or take a quarter, at least 4 and at most 300.
         kinds: of scene, in turn.
 
     Returns:
@@ -104,7 +105,8 @@ def write_dataset(
     labels: dict[str, dict[str, Any]] = {}
     truth = {}
     for number, ((part, label), kind) in enumerate(zip(videos, cycle(kinds), strict=False)):
-        name, length = f"video-{number}_", max(4, int(frames * rng.uniform(0.75, 1.25)))
+        name = f"video-{number}_"
+        length = min(max(4, int(frames * rng.uniform(0.75, 1.25))), LONGEST)
         truth[name] = scene(kind, label, length, rng)
         content = record(truth[name], label)
         path = source / f"kinetics_{part}" / f"{name}.json"

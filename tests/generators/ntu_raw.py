@@ -31,6 +31,7 @@ STANDING = np.fromstring(
 ).reshape(25, 2)
 
 TWO_PERSONS = frozenset((*range(50, 61), *range(106, 121)))
+LONGEST = 300  # frames of a file
 FIRST_ID = 72057594037900000  # as the sensor counts: beyond what a float holds exactly
 
 
@@ -173,7 +174,7 @@ def write_dataset(
     """Write one file a name into the folder or the zip `target`.
 
     Args:
-        frames: of each clip, give or take a quarter.
+        frames: of each clip, give or take a quarter, at most 300.
         kinds: of scene, in turn.
         pool: prepare only so many texts and use them again and again, whatever the name: for very
             many files. Without it, each file is its own and moves as its action says.
@@ -185,7 +186,7 @@ def write_dataset(
     kind = cycle(kinds)
 
     def prepare(action: int) -> tuple[Scene, Member]:
-        length = max(1, int(frames * rng.uniform(0.75, 1.25)))
+        length = min(max(1, int(frames * rng.uniform(0.75, 1.25))), LONGEST)
         made = scene(next(kind), action, length, rng)
         return made, member(text(made), zipped)
 

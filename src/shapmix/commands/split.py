@@ -104,8 +104,8 @@ def run(args: Namespace) -> None:
     trained = counts["train"]
     if args.imbalance is not None and args.order == "label" and (np.diff(trained) > 0).any():
         console.print(
-            "Not every class had as many clips as its place in the long tail asks for: classes keep "
-            "the order of their labels. `--order size` keeps the largest ones large.",
+            "Not every class had as many clips as its place in the long tail asks for: classes are "
+            "in the order of their labels. `--order size` keeps the largest ones large.",
             style="yellow",
         )
     console.print(f"split: {args.out}", soft_wrap=True)

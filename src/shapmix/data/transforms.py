@@ -95,8 +95,9 @@ class Transform(nn.Module):
         center_joint: name of that joint; the layout's centre when not given.
         first_frame_of: where the first frame is looked for: in what was read, the "crop"; or in
             the whole "clip", so that all crops of a clip have one origin and one alignment.
-        align: "first_frame" turns the whole clip so that person 0's spine is upright (+z) in the
-            first frame and its shoulders lie along x (`geometry.alignment`); 3D only.
+        align: "first_frame" turns the whole clip so that person 0's shoulders, left to right, lie
+            along x in the first frame, and its spine along +z up to the tilt that the shoulders
+            ask for, none where the two are perpendicular (`geometry.alignment`); 3D only.
         normalize: "box" maps the clip's bounding box into [-1, 1], its midpoint to the origin.
         offset: added to the coordinates of clips that keep their own origin; -0.5 makes it the
             middle of the picture where coordinates are shares of it (Kinetics-Skeleton).

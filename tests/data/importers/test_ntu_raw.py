@@ -249,6 +249,24 @@ def test_archive(tmp_path: Path) -> None:
         assert {np.ascontiguousarray(person).tobytes() for person in persons} == written
 
 
+def test_every_kind_of_scene_at_its_real_length(tmp_path: Path) -> None:
+    """300 frames, the longest of the data set: bodies="all" gives what was written."""
+    names = sorted(generator.sample_names(len(generator.KINDS)))
+    source = tmp_path / "source"
+    truth = generator.write_dataset(source, names, frames=300, kinds=generator.KINDS)
+    report = run_import("ntu-raw", source, tmp_path / "a.arrow", Options(bodies="all"))
+    assert report.skipped == {"no body": [name for name in names if not truth[name].tracks]}
+    archive = Archive(tmp_path / "a.arrow")
+    assert archive.num_frames.max() == 300
+    for i, name in enumerate(archive.names):
+        tracks = sorted(truth[name].tracks, key=lambda track: track.frames[0])
+        times = sorted({int(frame) for track in tracks for frame in track.frames})
+        expected = np.zeros((len(times), len(tracks), 25, 3), np.float32)
+        for m, track in enumerate(tracks):
+            expected[np.searchsorted(times, track.frames), m] = track.joints
+        np.testing.assert_array_equal(archive.keypoints(i), expected)
+
+
 def test_folders_and_zips_give_the_same(tmp_path: Path) -> None:
     names = sorted(generator.sample_names(6))
     half = {"first": names[::2], "second": names[1::2]}
@@ -328,6 +346,7 @@ def test_bodies_and_thresholds_are_options(tmp_path: Path) -> None:
 
     assert (persons(), persons(bodies="pyskl"), persons(bodies="all")) == (2, 2, 3)
     assert (persons(max_persons=1), persons(max_persons=3), persons(wide_frame=0.01)) == (1, 3, 1)
+    assert (persons(motion_low=50.0), persons(motion_high=1e-6)) == (1, 1)
 
 
 def test_other_files_are_ignored_and_counted(tmp_path: Path) -> None:
@@ -343,7 +362,7 @@ def test_other_files_are_ignored_and_counted(tmp_path: Path) -> None:
     with zipfile.ZipFile(source / "notes.zip", "w") as archive:
         archive.writestr("readme.txt", "")
     report = run_import("ntu-raw", source, tmp_path / "a.arrow")
-    assert (report.read, report.ignored) == (2, 5)
+    assert (report.read, report.ignored) == (2, 4)  # a hidden file does not count
 
 
 def test_unknown_actions_are_skipped(tmp_path: Path) -> None:
@@ -374,6 +393,8 @@ def test_useless_sources(tmp_path: Path) -> None:
         (Options(max_persons=0), "max_persons is 0, expected 1 or more"),
         (Options(wide_share=-1.0), "wide_share is -1.0, expected a positive number"),
         (Options(short_body=-1), "short_body is -1, expected 0 or more"),
+        (Options(motion_low=-1.0), "motion_low is -1.0, expected 0 or more, or none"),
+        (Options(motion_low=2.0, motion_high=1.0), "motion_high is 1.0, expected motion_low or"),
     ):
         with pytest.raises(SourceError, match=message):
             run_import("ntu-raw", source, out, options)
