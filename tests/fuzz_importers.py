@@ -155,9 +155,7 @@ class Watch:
             writes = bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool(flags & WRITE)
         else:
             changes = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink")
-            writes = (
-                event in changes and Path(str(args[0])).is_absolute()
-            )
+            writes = event in changes and Path(str(args[0])).is_absolute()
         if writes and not str(args[0]).startswith((self.allowed, "/dev/null")):
             self.seen.append(f"{event} {args!r}"[:200])
 

@@ -146,7 +146,7 @@ ERRORS = [
     ),
     ("skipped: duplicate rows", IMPORT, {"frame": lambda c, t, j: t if c else t // 2}),
     ("skipped: no number in column 'x'", IMPORT, {"x": lambda c, t, j: j + t if c else "left"}),
-    ("has no protocol of its own; give train and test", SPLIT, {}),
+    ("has no protocol of its own; say which clips train and which test", SPLIT, {}),
     (
         "unknown column 'subjct' (did you mean 'subject'?)",
         f"{SPLIT} --train 'subjct == 1' --test 'subject == 2'",
@@ -157,7 +157,11 @@ ERRORS = [
         f"{SPLIT} --train 'subject <= 1' --test 'subject >= 1'",
         {},
     ),
-    ("the labels seem off by one", "check t.arrow", {"label": lambda c, t, j: 1 + c % 2}),
+    (
+        "do the ids count from 0 or from 1?",
+        f"{IMPORT} --class-names bow,clap,jump",
+        {"label": lambda c, t, j: 1 + c % 2},
+    ),
     ("was not recognised", "import auto t.csv t.arrow", {"clip": None}),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -100,13 +101,49 @@ def test_a_bar_shows_the_progress_of_many_clips(
     assert "400 of 20 classes" in info([synthetic[0]], capsys)
 
 
-def test_a_split_of_another_archive_is_refused(
+def test_a_split_that_cannot_be_used_is_a_finding(
     synthetic: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The archive is shown all the same."""
     other = tmp_path / "other.arrow"
     assert cli.main(["import", "synthetic", "3", str(other)]) == 0
-    assert cli.main(["info", str(other), "--split", synthetic[1]]) == 1
-    assert "make the split again" in capsys.readouterr().err
+    text = info([str(other), "--split", synthetic[1]], capsys)
+    assert "split cannot be used; see the first finding" in text
+    assert "make the split again" in text
+    content = json.loads(Path(synthetic[1]).read_text())
+    content["test"][0] = content["train"][0]
+    shared = tmp_path / "shared.json"
+    shared.write_text(json.dumps(content))
+    out = tmp_path / "page.html"
+    text = info([synthetic[0], "--split", str(shared), "--html", str(out)], capsys)
+    assert "both in the train and the test part" in text
+    assert "both in the train and the test part" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("factor", "units", "words"),
+    [
+        (1, "m", "1.64 m high or wide; looks like m "),
+        (1, "steps", "1.64 steps high or wide; looks like m or normalised "),
+        (1000, "steps", "1.64e+03 steps high or wide; looks like mm "),
+        (100, "cm", "164 cm high or wide; looks like cm "),
+        (1e7, "m", "looks like no usual units "),
+        (0, "m", "no clip shows a body "),
+    ],
+)
+def test_units_are_guessed_and_empty_classes_told(
+    factor: float, units: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from shapmix.data.synthetic import generate_clips
+
+    info_ = ArchiveInfo(get_layout("ntu25"), ("a", "b", "c"), units=units)
+    path = tmp_path / "units.arrow"
+    with ArchiveWriter(path, info_) as writer:
+        for clip in list(generate_clips(1, seed=0))[:4]:
+            writer.write(Clip(clip.name, clip.label % 2, clip.keypoints * np.float32(factor)))
+    text = info([str(path)], capsys)
+    assert words.replace("1.64", "") in text.replace("1.64", "").replace("1.65", "")
+    assert "imbalance 1 (2 of 3 classes have clips), Gini" in text
 
 
 def test_real_data(real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

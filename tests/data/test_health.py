@@ -243,7 +243,7 @@ def test_jumps_in_most_clips_are_seen_too(find: Callable[..., list[Finding]]) ->
     few = [*of_all(SOUND[:14], jump), *SOUND[14:]]
     assert len(only(find(few), "warning", "in 14 clips a joint jumps").clips) == 14
     many = [*of_all(SOUND[:30], jump), *SOUND[30:]]
-    found = only(find(many), "warning", "in 30 clips, most of 36, a joint jumps")
+    found = only(find(many), "warning", "in 30 of 36 clips a joint jumps")
     assert "fault of the recording or of the import" in found.remedy
 
 
@@ -474,8 +474,10 @@ def test_labels_off_by_one(find: Callable[..., list[Finding]]) -> None:
     found = only(find(shifted, class_names=names), "error", "the first class has no clip: either")
     assert "'none' is missing from the data" in found.title
     assert "clips of 'walk'" in found.remedy
-    found = only(find(shifted, class_names=(*names[:3], "jump", "fall")), "error", "has no clip")
-    assert "either" not in found.title
+    names = (*names, "jump")
+    assert only(find(shifted, class_names=names), "error", "2 classes have").title.endswith(
+        "'jump'"
+    )
     only(find(SOUND, class_names=(*NAMES, "jump")), "error", "1 class has no clip: 'jump'")
 
 

@@ -386,7 +386,7 @@ def test_lists_of_either_form(tmp_path: Path) -> None:
 
 def test_an_archive_without_protocol_needs_arguments(tmp_path: Path) -> None:
     archive = make_archive(tmp_path / "a.arrow", multiview_rows(), splits={})
-    with pytest.raises(SplitError, match=r"a\.arrow has no protocol of its own; give train and"):
+    with pytest.raises(SplitError, match=r"a\.arrow has no protocol of its own; say which clips"):
         make_split(archive)
 
 
@@ -489,6 +489,26 @@ def test_copies_are_left_out_where_asked(with_copies: Archive) -> None:
     assert set(whole.test) - set(fewer.test) == {f"b{i}v3" for i in range(4)}
     assert fewer.train == whole.train
     assert fewer.recipe["drop_copies"] == "test"
+
+
+def test_near_and_altered_copies_are_left_out_too(tmp_path: Path) -> None:
+    """Copies under other names, shifted, with a frame less or with noise; also of each other."""
+    layout = get_layout("sbu15")
+    rng = np.random.default_rng(0)
+    info = ArchiveInfo(layout, ("a", "b"), splits={"p": ("number < 9", "number >= 9")})
+    base = [rng.normal(size=(20, 1, 15, 3)).astype(np.float32) for _ in range(12)]
+    noise = rng.normal(0, 0.003, base[2].shape)
+    clips = [*base, base[0] + np.float32(1), base[1][1:], base[2] + noise]
+    with ArchiveWriter(tmp_path / "near.arrow", info) as writer:
+        for i, keypoints in enumerate(clips):
+            writer.write(Clip(f"c{i}", i % 2, keypoints.astype(np.float32), metadata={"number": i}))
+    archive = Archive(tmp_path / "near.arrow")
+    assert make_split(archive, val_fraction=0).test == tuple(f"c{i}" for i in range(9, 15))
+    split = make_split(archive, val_fraction=0, drop_copies="test")
+    assert split.test == ("c9", "c10", "c11")
+    assert make_split(archive, val_fraction=0, drop_copies="train").train == tuple(
+        f"c{i}" for i in range(3, 9)
+    )
 
 
 def test_copies_do_not_validate_either(with_copies: Archive) -> None:

@@ -21,6 +21,7 @@ from shapmix.reporting.data_page import (
     write_data_page,
 )
 from shapmix.reporting.grid import Name, Table
+from shapmix.reporting.page import Card
 
 LAYOUT = get_layout("coco17")
 POSE = np.random.default_rng(0).normal(size=(17, 2))
@@ -35,7 +36,7 @@ def summary() -> DataSummary:
     return DataSummary(
         title="The data of <mine>",
         facts=table("facts"),
-        findings=table("findings"),
+        findings=[Card("error", "x <y> is wrong", {"why": "a & b", "clips": ""})],
         classes=table("classes"),
         class_counts=np.array([3, 200, 50, 0]),
         class_names=("walk", "$run$", "a name that is much too long for a bar", "<never>"),
@@ -86,7 +87,22 @@ def test_page_has_every_part(summary: DataSummary, tmp_path: Path) -> None:
         "Clips to look at",
         "Classes",
     ]
-    assert "<mine>" not in (tmp_path / "page.html").read_text()
+    text = (tmp_path / "page.html").read_text()
+    assert "<mine>" not in text
+    assert "too many for names" not in text
+    assert text.count(">classes<") == 0, "no heading twice"
+
+
+def test_page_says_what_bars_without_names_are(summary: DataSummary, tmp_path: Path) -> None:
+    many = dataclasses.replace(
+        summary,
+        findings=[],
+        class_counts=np.arange(61),
+        class_names=[f"class {k}" for k in range(61)],
+    )
+    text = write_data_page(tmp_path / "page.html", many).read_text()
+    assert "too many for names here" in text
+    assert "Nothing suspicious was found." in text
 
 
 def test_page_of_data_without_a_body(summary: DataSummary, tmp_path: Path) -> None:

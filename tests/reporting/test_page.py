@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 import pytest
 
 from shapmix.reporting.grid import Name, Table
-from shapmix.reporting.page import Section, write_page
+from shapmix.reporting.page import Card, Section, write_page
 
 
 class Reader(HTMLParser):
@@ -60,3 +60,24 @@ def test_page_is_whole_escaped_and_asks_for_nothing(table, tmp_path):
     assert "<script>" not in path.read_text()
     assert reader.images[0]["alt"] == "what it shows"
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_cards_are_escaped_and_leave_out_what_is_empty(tmp_path):
+    cards = [Card("error", "<b> is wrong", {"why": "a < b", "clips": ""}), Card("note", "fine", {})]
+    path = write_page(tmp_path / "page.html", "A title", [Section("Found", cards)])
+    reader = Reader()
+    reader.feed(path.read_text())
+    assert not reader.open
+    text = "|".join(reader.texts)
+    assert "error|<b> is wrong" in text
+    assert "why|a < b" in text
+    assert "clips" not in text
+
+
+def test_pictures_scroll_on_narrow_screens(tmp_path):
+    from matplotlib.figure import Figure
+
+    path = write_page(tmp_path / "page.html", "A title", [Section("P", Figure(figsize=(1, 1)))])
+    text = path.read_text()
+    assert '<div class="scroll"><img' in text
+    assert ".scroll img { min-width:" in text[text.index("@media (max-width: 600px)") :]

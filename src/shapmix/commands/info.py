@@ -124,7 +124,8 @@ def _size(archive: "Archive", survey: "Survey") -> str:
     size, units = survey.typical_size, archive.info.units
     if size != size:  # NaN
         return "no clip shows a body"
-    guess = " or ".join(looks_like(archive.info, size)) or "no usual units"
+    fitting = looks_like(archive.info, size)
+    guess = units if units in fitting else " or ".join(fitting) or "no usual units"
     return f"a typical body is {size:.3g} {units} high or wide; looks like {guess}"
 
 

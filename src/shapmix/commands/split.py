@@ -62,8 +62,9 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument(
         "--drop_copies",
         choices=["train", "test"],
-        help="where the same keypoints are in what may train and in what tests, leave them out of "
-        "the one or the other; and of the validation part where the training part has them",
+        help="where the same recording (exact, near and altered copies) is in what may train and "
+        "in what tests, leave it out of the one or the other; and of the validation part where "
+        "the training part has it",
     )
 
 

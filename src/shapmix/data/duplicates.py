@@ -37,7 +37,7 @@ def exact_copies(measured: Survey) -> Groups:
 def all_copies(archive: Archive) -> Groups:
     """Groups of clips that are exact, near or altered copies of another of the group.
 
-    Every clip is read once or twice.
+    Every clip is read once, and those that look alike are read again and compared.
     """
     measured = survey(archive)
     exact = exact_copies(measured)

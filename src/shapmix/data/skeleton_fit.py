@@ -216,9 +216,9 @@ def _unequal_sides(layout: Layout, distances: Floats, seen: npt.NDArray[np.bool_
         if opposite not in bones or not seen[[child, parent, *opposite]].all():
             continue
         long, short = distances[child, parent], distances[opposite]
-        if long + SHORT_BONE > UNEQUAL * (short + SHORT_BONE):
+        if short > RIGID and long + SHORT_BONE > UNEQUAL * (short + SHORT_BONE):
             names = _bone_name(layout, child, parent), _bone_name(layout, *opposite)
-            yield f"{names[0]} is {long / max(short, 1e-9):.1f} times {names[1]}"
+            yield f"{names[0]} is {long / short:.1f} times {names[1]}"
 
 
 def _coinciding(layout: Layout, poses: Poses) -> Iterator[Finding]:

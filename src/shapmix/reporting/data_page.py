@@ -144,6 +144,8 @@ def class_curve_figure(
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.6)
         axes.yaxis.set_major_formatter("{x:,.0f}")
+    else:
+        axes.locator_params(axis="y", integer=True)
     axes.set_xlim(-0.7, K - 0.3)
     axes.set_ylabel(counted, color=INK)
     if named:

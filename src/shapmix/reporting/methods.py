@@ -12,7 +12,8 @@ from shapmix.reporting.runs import Run
 NOT_THE_METHOD = frozenset(
     {"seed", "out", "accelerator", "threads", "workers", "resume", "progress"}
 )
-_PROPER_NAMES = ("mixer", "loss", "model", "stream")  # settings whose values speak for themselves
+# Settings whose values speak for themselves.
+_PROPER_NAMES = ("mixer", "loss", "sampler", "model", "stream")
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,67 @@ def test_the_key_of_an_npz(tmp_path: Path) -> None:
     np.testing.assert_array_equal(Archive(tmp_path / "a.arrow").keypoints(0), TMVC)
 
 
+@pytest.mark.parametrize("names", [("keypoints", "scores"), ("keypoint", "keypoint_score")])
+def test_scores_in_an_array_of_their_own(tmp_path: Path, names: tuple[str, str]) -> None:
+    values = random.uniform(1, 300, size=(2, 9, 17, 3))
+    content = npz(**{names[0]: values[..., :2], names[1]: values[..., 2], "label": 3})
+    source = folder(tmp_path / "source", {"wave/a.npz": content})
+    report = run_import("arrays", source, tmp_path / "a.arrow", Options("coco17"))
+    assert list(report.repaired) == ["axes read as MTVC, which alone fits the layout"]
+    archive = Archive(tmp_path / "a.arrow")
+    assert archive.info.channels == "xyc"
+    expected = values.transpose(1, 0, 2, 3).astype(np.float32)
+    np.testing.assert_array_equal(archive.keypoints(0), expected)
+
+
+def test_the_only_order_that_fits_is_taken(tmp_path: Path) -> None:
+    values = random.normal(size=(9, 1, 25, 3)).astype(np.float32)
+    files = {"wave/a.npy": values[:, 0].transpose(2, 0, 1), "wave/b.npy": np.ones((3, 30, 25))}
+    source = folder(tmp_path / "source", files)
+    report = run_import("arrays", source, tmp_path / "a.arrow", NTU)
+    assert report.repaired == {"axes read as CTV, which alone fits the layout": ["a", "b"]}
+    np.testing.assert_array_equal(Archive(tmp_path / "a.arrow").keypoints(0), values)
+    with pytest.raises(SourceError, match=r"30 joints are of no layout.*Is it --order CTV"):
+        run_import(
+            "arrays",
+            folder(tmp_path / "b", {"x/b.npy": np.ones((3, 30, 25))}),
+            tmp_path / "b.arrow",
+        )
+
+
+def test_short_clips_do_not_turn_the_axes(tmp_path: Path) -> None:
+    """One frame of two persons fits (persons, frames, ...) better, but the other files do not."""
+    source = folder(tmp_path / "s", {"x/a.npy": TMVC[:1], "x/b.npy": TMVC})
+    report = run_import("arrays", source, tmp_path / "a.arrow", NTU)
+    assert (report.skipped, report.read, report.repaired) == ({"wrong shape": ["a"]}, 1, {})
+
+
+@pytest.mark.parametrize(("scale", "layout"), [(300, "ntu25"), (1, "openpose25")])
+def test_three_values_may_be_a_score(tmp_path: Path, scale: float, layout: str) -> None:
+    values = random.uniform(size=(5, 25, 3)) * [scale, scale, 1]
+    with pytest.raises(SourceError, match="say --channels xyc"):
+        imported(tmp_path, values, layout=layout)
+    assert imported(tmp_path, values, layout=layout, channels="xyc").info.units == "px"
+    assert imported(tmp_path, values / 300).info.channels == "xyz"
+
+
+def test_names_of_clips_that_several_files_have(tmp_path: Path) -> None:
+    source = folder(tmp_path / "s", {f"s{k}/00{n}.npy": TMVC for k in (1, 2) for n in (0, 1)})
+    labels = tmp_path / "labels.csv"
+    options = Options("ntu25", str(labels))
+    labels.write_text("clip,label\n000,wave\n001,jump\n")
+    with pytest.raises(SourceError, match=r"'000', which may be 's1/000\.npy' or 's2/"):
+        run_import("arrays", source, tmp_path / "a.arrow", options)
+    labels.write_text(",Clip,LABEL\n0,s1/000,a\n1,s1/001.npy,b\n2,s2/000,c\n3,001,d\n4,s9/1,e\n")
+    report = run_import("arrays", source, tmp_path / "a.arrow", options)
+    archive = Archive(tmp_path / "a.arrow")
+    found = {
+        n: archive.info.class_names[k] for n, k in zip(archive.names, archive.labels, strict=True)
+    }
+    assert found == {"s1/000": "a", "s1/001": "b", "s2/000": "c", "s2/001": "d"}
+    assert report.repaired == {"labels of clips that are not there left out": ["s9/1"]}
+
+
 GOOD = npy(TMVC)
 HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 2, 25, 3), }"
 
@@ -243,6 +304,9 @@ def test_one_file_is_no_source(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(GOOD)
     with pytest.raises(SourceError, match="is one file; give a folder"):
         run_import("arrays", tmp_path / "a.npy", tmp_path / "a.arrow")
+    (tmp_path / "all.npy").write_bytes(npy(TMVC[None]))
+    with pytest.raises(SourceError, match=r"its 1 rows are clips, .*np.save.*--order CTVM"):
+        run_import("arrays", tmp_path / "all.npy", tmp_path / "a.arrow")
     with pytest.raises(SourceError, match="no labels"):
         run_import("arrays", tmp_path, tmp_path / "a.arrow")
     with pytest.raises(SourceError, match=r"no \.npy or \.npz file"):

@@ -187,6 +187,7 @@ BAD = {
     "cut motion": (GOOD[:-20], "bad motion"),
     "frames cut": (GOOD.rstrip().rpartition("\n")[0] + "\n", "frames are missing"),
     "huge count": (GOOD.replace("Frames: 2", "Frames: 999999999"), "frames are missing"),
+    "many lines": (GOOD + "\n" * 200_000, "too large"),
     "text": (GOOD.replace("1.00000", "one", 1), "bad motion"),
     "nan": (GOOD.replace("1.00000", "nan", 1), "not finite"),
     "overflow": (GOOD.replace("1.00000", "1e300", 1), "not finite"),

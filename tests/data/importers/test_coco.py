@@ -266,11 +266,12 @@ def images_named(names: list[str], clip: np.ndarray) -> dict[str, Any]:
         "cam1/{:06}_cam1",
         "v2_{}.mp4.jpg",
         "{:03}_jpg.rf.7{}a",
+        "{1}-{0}",
     ],
 )
 def test_frames_follow_the_number_that_varies(tmp_path: Path, name: str) -> None:
     clip = random_clip(T=12)
-    names = [name.format(8 + t, (7 * t) % 12) for t in range(12)]
+    names = [name.format(8 + t, 100 * (7 * t % 12)) for t in range(12)]
     put(tmp_path / "x" / "a" / "c.json", images_named(names, clip))
     keypoints = imported(tmp_path / "x", tmp_path).keypoints(0)
     np.testing.assert_array_equal(keypoints, clip.astype(np.float32))

@@ -120,8 +120,8 @@ def test_renamed_and_dropped_columns(source: Path) -> None:
     source.write_text(text)
     with pytest.raises(SourceError, match=r"no column 'clip'; .*--rename NAME=clip"):
         run_import("table", source, source.with_suffix(".arrow"))
-    with pytest.raises(SourceError, match=r"column 'the subject' cannot be kept.*'the_subject'"):
-        run_import("table", source, source.with_suffix(".arrow"), Options(rename="video=clip"))
+    run_import("table", source, source.with_suffix(".arrow"), Options(rename="video=clip"))
+    assert list(Archive(source.with_suffix(".arrow")).metadata) == ["the_subject"]
     options = Options(rename="video=clip,the subject=who")
     run_import("table", source, source.with_suffix(".arrow"), options)
     archive = Archive(source.with_suffix(".arrow"))
@@ -138,6 +138,110 @@ def test_persons_in_parts_with_workers(source: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("shapmix.data.importers.engine.PART_BYTES", 5000)
     run_import("table", source, source.with_suffix(".arrow"), workers=2)
     check(Archive(source.with_suffix(".arrow")), expected(source))
+
+
+# ---- what pandas and people make of a table
+
+
+def test_numbers_of_rows_are_left_out(source: Path) -> None:
+    clips = expected(source)
+    header, *lines = source.read_text().splitlines()
+    for name in ("", "Unnamed: 0", "Unnamed: 0.1", "__index_level_0__"):
+        numbered = [f"{number},{line}" for number, line in enumerate(lines)]
+        source.write_text("\n".join([f"{name},{header}", *numbered]))
+        run_import("table", source, source.with_suffix(".arrow"))
+        check(Archive(source.with_suffix(".arrow")), clips)
+        assert list(Archive(source.with_suffix(".arrow")).metadata) == ["subject"]
+
+
+def test_names_of_columns_in_any_case(source: Path) -> None:
+    clips = expected(source)
+    header, lines = source.read_text().split("\n", 1)
+    source.write_text(f"{header.replace(',', ' , ').title()}\n{lines}")
+    run_import("table", source, source.with_suffix(".arrow"))
+    check(Archive(source.with_suffix(".arrow")), clips)
+    assert "clip, frame" in str(table.recognise(Peek(source)))
+
+
+def split_up(source: Path, folder: Path) -> None:
+    """A file a clip, in a folder a label, without columns for either."""
+    _, *lines = source.read_text().splitlines()
+    for line in lines:
+        clip, *values, label, subject = line.split(",")
+        path = folder / label / f"{clip}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text("frame,person,joint,x,y,score,subject\n")
+        with path.open("a") as file:
+            file.write(",".join([*values, subject]) + "\n")
+
+
+def test_a_file_a_clip_in_a_folder_a_label(source: Path, tmp_path: Path) -> None:
+    clips = dict(sorted(expected(source).items(), key=lambda item: (item[1][0], item[0])))
+    split_up(source, tmp_path / "mine")
+    run_import("table", tmp_path / "mine", tmp_path / "a.arrow")
+    check(Archive(tmp_path / "a.arrow"), clips)
+    assert "columns frame" in str(table.recognise(Peek(tmp_path / "mine")))
+
+
+@pytest.mark.parametrize("path", [False, True])
+def test_labels_in_a_file_of_their_own(source: Path, tmp_path: Path, path: bool) -> None:
+    clips = expected(source)
+    csv_rows = ["Clip,label ,age,", "c99,wave,1,0"]
+    csv_rows += [f"{c},{label}!,{k},{k}" for k, (c, (label, _)) in enumerate(clips.items())]
+    if path:
+        split_up(source, tmp_path / "mine")
+        (tmp_path / "mine" / "walk").rename(tmp_path / "mine" / "wave" / "nested")
+        source = tmp_path / "mine"
+        (source / ".hidden.csv").write_bytes(b"?")
+    labels = tmp_path / ("mine/labels.csv" if path else "labels.csv")  # a table, but not of joints
+    labels.write_text("\n".join(csv_rows))
+    report = run_import("table", source, tmp_path / "a.arrow", Options(labels=str(labels)))
+    assert report.repaired == {"labels of clips that are not there left out": ["c99"]}
+    archive = Archive(tmp_path / "a.arrow")
+    for i, name in enumerate(archive.names):
+        label, values = clips[name]
+        assert archive.info.class_names[archive.labels[i]] == f"{label}!"
+        np.testing.assert_array_equal(archive.keypoints(i), values)
+        assert archive.metadata["age"][i] == list(clips).index(name)
+    assert list(archive.metadata) == ["subject", "age"]
+    labels.write_text("clip,label\nc0,a\n")
+    with pytest.raises(SourceError, match=r"clips such as 'c0', none .*did you mean 'c0'"):
+        run_import("table", source, tmp_path / "a.arrow", Options(labels=str(labels)))
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{joint}_{part}", "{joint}.{part}", "{part}_{joint}", "{part}{number}", "{part}_{number}"],
+)
+@pytest.mark.parametrize("small", [False, True])
+def test_wide_tables(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, small: bool
+) -> None:
+    clips = expected(source)
+    parts = ("x", "y", "score")
+    names = [
+        form.format(joint=joint, number=number, part=part)
+        for number, joint in enumerate(COCO)
+        for part in parts
+    ]
+    lines = [",".join(["clip", "frame", "person", *names, "label"])]
+    for name, (label, values) in clips.items():
+        for t, m in np.argwhere((values != 0).any((2, 3))):
+            cells = [str(value) for value in values[t, m].ravel()]
+            lines.append(",".join([name, str(t), str(m), *cells, label]))
+    path = tmp_path / "wide.csv"
+    path.write_text("\n".join(lines))
+    if small:
+        monkeypatch.setattr(table_files, "BLOCK_BYTES", 2000)
+        monkeypatch.setattr(table_survey, "UNIT_BYTES", 3000)
+    run_import("table", path, tmp_path / "a.arrow", Options(layout="coco17"))
+    check(Archive(tmp_path / "a.arrow"), clips)
+    assert "columns clip" in str(table.recognise(Peek(path)))
+    parquet.write_table(arrow_csv.read_csv(path), tmp_path / "wide.parquet")
+    options = Options(layout="coco17")
+    run_import("table", tmp_path / "wide.parquet", tmp_path / "a.arrow", options)
+    check(Archive(tmp_path / "a.arrow"), clips)
 
 
 # ---- small tables written by hand
@@ -215,6 +319,48 @@ def test_joints_by_number_and_frame_rates(tmp_path: Path, base: int) -> None:
         imported(tmp_path, lines)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "base", "first"),
+    [
+        ((1, 2), None, 0),  # joint 0 is never seen
+        ((1, 3), None, 1),
+        ((2, 3), None, 1),
+        ((0, 1), None, 0),
+        ((1, 2), 1, 1),
+        ((2, 2), 0, 0),
+    ],
+)
+def test_where_joints_begin(
+    tmp_path: Path, numbers: tuple[int, int], base: int | None, first: int
+) -> None:
+    lines = [f"k,{t}.0,{j}.0,{j},0,1,l" for t in range(2) for j in sorted(set(numbers))]
+    header = "clip,frame,joint,x,y,score,label"
+    archive, _ = imported(tmp_path, lines, header, joint_base=base)
+    seen = np.flatnonzero(archive.keypoints(0)[0, 0, :, 2])
+    assert (seen + first).tolist() == sorted(set(numbers))
+    assert archive.keypoints(0)[0, 0, seen, 0].tolist() == sorted(set(numbers))
+
+
+def test_where_joints_begin_is_asked(tmp_path: Path) -> None:
+    lines = ["k,0,1,1,1,1,l"]
+    with pytest.raises(
+        SourceError, match=r"from number 1 to 1: .*--joint-base 0 or --joint-base 1"
+    ):
+        imported(tmp_path, lines)
+    with pytest.raises(SourceError, match="joint 0, expected a name or a number from 1"):
+        imported(tmp_path, ["k,0,0,1,1,1,l"], joint_base=1)
+    with pytest.raises(SourceError, match="joint_base is 2"):
+        imported(tmp_path, lines, joint_base=2)
+
+
+def test_frames_in_seconds(tmp_path: Path) -> None:
+    lines = [f"k,{t / 30:.3f},{joint},1,1,1,l" for t in range(7) for joint in JOINTS]
+    archive, report = imported(tmp_path, lines)
+    assert (archive.keypoints(0).shape[0], report.repaired) == (7, {})
+    _, report = imported(tmp_path, lines[:6] + lines[9:])
+    assert report.repaired == {"gaps in the frame numbers closed": ["k"]}
+
+
 def test_persons_by_number_and_further_joints(tmp_path: Path) -> None:
     lines = [f"{row},{person}" for person in (10, 9) for row in rows(frames=(0, 1))]
     lines = [row.replace(",0,a,", ",0,spare,") if row.endswith("10") else row for row in lines]
@@ -264,10 +410,18 @@ def test_details_name_frame_joint_and_value(tmp_path: Path) -> None:
 
 
 def test_metadata_that_changes_within_a_clip(tmp_path: Path) -> None:
-    lines = [f"{row},{k}" for k, row in enumerate(rows())]
-    with pytest.raises(SourceError, match=r"column 'time' changes within a clip \(--drop time"):
-        imported(tmp_path, lines, f"{HEADER},time")
-    assert len(imported(tmp_path, lines, f"{HEADER},time", drop="time")[0]) == 1
+    clips = "klmnop"
+    lines = [f"{row},{k}" for clip in clips for k, row in enumerate(rows(clip))]
+    archive, report = imported(tmp_path, lines, f"{HEADER},time")
+    assert (len(archive), dict(archive.metadata)) == (6, {})
+    assert list(report.repaired) == ["column 'time' left out: it changes within clips"]
+    assert imported(tmp_path, lines, f"{HEADER},time", drop="time")[1].repaired == {}
+    for few in ("k", "km", "kmo"):  # mistakes in some clips do not cost the column
+        lines = [f"{r},{n * (c in few)}" for c in clips for n, r in enumerate(rows(c))]
+        archive, report = imported(tmp_path, lines, f"{HEADER},time")
+        reason = "column 'time' changes within a clip (--drop time leaves it out)"
+        assert report.skipped == {reason: list(few)}
+        assert archive.metadata["time"].tolist() == [0] * (6 - len(few))
 
 
 def test_a_clip_that_would_be_huge_is_skipped(
@@ -306,7 +460,14 @@ def test_a_clip_that_would_be_huge_is_skipped(
         (rows(), HEADER, {"layout": None}, "3 joints, which are no layout of .*mine.yaml"),
         (rows(), HEADER, {"layout": "coco17"}, "no joint 'nose'"),
         (rows(), HEADER, {"class_names": "one,two"}, "label 'l' is none of the 2 class names"),
-        (["k,0,a_x,1"], "clip,frame,label,a_x,a_y,b_x,b_y", {}, "This is a wide table"),
+        (["k,0,l,1,2,3"], "clip,frame,label,a_x,a_y,b_x", {}, "columns 'joint', 'x', 'y'.* nose_x"),
+        (
+            ["k,0,l,1,2,3,4,5"],
+            "clip,frame,label,a_x,a_y,a_z,b_x,b_y",
+            {},
+            "has a_x, a_y, a_z, but of 'b' it has b_x, b_y",
+        ),
+        (rows(), "video,frame,joint,x,y,z,labels", {}, "'clip', 'label'.*NAME=clip,labels=label"),
         (["k,0,99999999999999999,1,1,1,l"], HEADER, {"layout": None}, "joints, as none of"),
     ],
 )
@@ -342,7 +503,7 @@ def test_spellings_of_joints(source: Path) -> None:
     [
         (b"", "first line is empty"),
         ("clip,frame".encode("utf-16"), "not UTF-8"),
-        (HEADER.encode() + b"\nk,0,\xff,1,1,1,l\n", "line 2: .*invalid UTF8"),
+        (HEADER.encode() + b"\nk,0,\xff,1,1,1,l\n", "line 2: not UTF-8 text; .*encoding="),
         ("\r".join([HEADER, *rows()]).encode(), "lines end as on old Macs"),
         ("\n".join([HEADER, '"k', 'x",0,a,1,1,1,l']).encode(), "line 2: Expected 7 columns"),
         (

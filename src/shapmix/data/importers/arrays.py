@@ -107,8 +107,12 @@ def open_source(source: Path, options: Options) -> Arrays:
     else:
         number = num_joints(shapes, options.order, options.channels)
         layout = layout_of_number(number, None, next(iter(looks)))
-    axes = find_axes(shapes, options.order, layout.num_joints)
-    first, values, channels = _first_fitting(looks, layout, axes, options.channels)
+    known: str | None = options.channels
+    if known is None and next(iter(looks.values())).has_scores:
+        known = "xyc"
+    coordinates = None if known is None else len(known)
+    axes = find_axes(shapes, options.order, layout.num_joints, coordinates)
+    first, values, channels = _first_fitting(looks, layout, axes, known)
     if channels is None or len(channels) != values.shape[3]:
         known = "xy, xyz or xyc" if channels is None else f"{channels}, {len(channels)}"
         raise SourceError(f"{first} has {values.shape[3]} coordinates a joint, expected {known}")
@@ -183,9 +187,7 @@ def _first_fitting(
     if not fitting:
         raise SourceError(f"no array can be used; of the first: {errors[0]}")
     first, values = next(iter(fitting.items()))
-    if channels is None and looks[first].has_scores:
-        channels = "xyc"
-    elif channels is None:
+    if channels is None:
         channels = {2: "xy", 3: "xyz"}.get(values.shape[3])
         if channels == "xyz":
             _check_no_score(first, list(fitting.values()), layout)

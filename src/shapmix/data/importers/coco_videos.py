@@ -170,7 +170,8 @@ def frame_numbers(images: Sequence[Image], clip: str) -> dict[int | str, int]:
     found: dict[int, Image] = {}
     for number, image in zip(numbers, images, strict=True):
         if other := found.get(number):
-            detail = f"the images {other.stem[:60]!r} and {image.stem[:60]!r} are frame {number}"
+            names = f"{other.stem[:60]!r} and {image.stem[:60]!r}"
+            detail = f"the images {names} are frame {str(number)[:20]}"
             how = "give frame_index, and video_id where there are several videos"
             raise ClipError("repeated frame", clip, f"{detail}; {how}")
         found[number] = image
@@ -178,10 +179,16 @@ def frame_numbers(images: Sequence[Image], clip: str) -> dict[int | str, int]:
 
 
 def _varying(stems: Sequence[str]) -> list[int] | None:
-    """Of the numbers in names the first one that is another in each, else the first that varies."""
+    """Of the numbers in names one that is another in each, else the first one that varies.
+
+    Of several the one of the smallest range: frames are counted, times and hashes are not.
+    """
     found = [map(int, re.findall(r"\d{1,99}", stem, re.ASCII)) for stem in stems]
     varying = [list(column) for column in zip(*found, strict=False) if len(set(column)) > 1]
-    return next((c for c in varying if len(set(c)) == len(c)), varying[0] if varying else None)
+    different = [column for column in varying if len(set(column)) == len(column)]
+    if different:
+        return min(different, key=lambda column: max(column) - min(column))
+    return varying[0] if varying else None
 
 
 def _videos(record: Record, clip: str) -> dict[str, Video]:

@@ -32,8 +32,7 @@ from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import MOST_CLASSES, MULTI_LABEL, find_classes
 from shapmix.data.importers.npz_rows import NpzRows
-from shapmix.data.importers.ntu_names import CLASS_NAMES
-from shapmix.data.importers.ntu_raw import FPS
+from shapmix.data.importers.ntu_names import CLASS_NAMES, FPS
 from shapmix.data.importers.peek import UNREADABLE, Peek
 from shapmix.data.importers.repair import drop_empty, fill_missing, present_bodies
 from shapmix.layouts import get_layout

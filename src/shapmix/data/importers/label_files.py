@@ -110,13 +110,13 @@ def find_labels(files: Sequence[str], labels_csv: str | None) -> Labels:
         hints = {} if first is None else {first: _hint(first, unused)}
         values = tuple(sorted({row[0] for row in rows.values()}))
         return Labels(values, columns, unused, rows, named, hints)
-    values = {label for name in files if (label := folder_label(name)) is not None}
-    if not values:
+    folders = {label for name in files if (label := folder_label(name)) is not None}
+    if not folders:
         raise SourceError(f"the clips have no labels; {HOW}")
-    for label in values:
+    for label in folders:
         if any("\ud800" <= c <= "\udfff" for c in label):  # bytes that are no UTF-8
             raise SourceError(f"the folder name {label!r} is not UTF-8 text; rename the folder")
-    return Labels(tuple(sorted(values)))
+    return Labels(tuple(sorted(folders)))
 
 
 def _spellings(clip: str) -> tuple[str, str, str, str]:

@@ -39,6 +39,7 @@ from shapmix.data.importers.ntu_bodies import Selection, select_persons
 from shapmix.data.importers.ntu_names import (
     CLASS_NAMES,
     COLUMNS,
+    FPS,
     SETUPS_60,
     NtuName,
     missing_samples,
@@ -50,7 +51,6 @@ from shapmix.data.importers.peek import Peek
 from shapmix.data.importers.repair import drop_empty
 from shapmix.layouts import get_layout
 
-FPS = 30.0
 MAX_BYTES = 16 * MIB  # 300 frames of 6 bodies, the most a Kinect tracks, have about 7 MB
 SUFFIX = ".skeleton"
 

@@ -190,7 +190,10 @@ def _dtype(code: Any, *flags: Any) -> PickledDtype:
 def _scalar(dtype: Any, data: Any) -> Any:
     values = PickledArray()
     values._fill((), dtype, "C", data)
-    return values.load(b"").item()
+    try:
+        return values.load(b"").item()
+    except SystemError as error:  # a code point that no text has
+        raise UnreadablePickle("a NumPy text holds characters that do not exist") from error
 
 
 def _array(subtype: Any, shape: Any, code: Any) -> PickledArray:

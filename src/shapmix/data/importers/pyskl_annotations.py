@@ -215,7 +215,7 @@ def _split_lists(lists: Mapping[Any, Any], file: mmap) -> dict[str, Iterable[Any
                 raise UnreadablePickle(f"the split {name} has {clips.dtype}, expected frame_dirs")
             try:
                 found[name] = clips.load(file).astype(str).ravel().tolist()
-            except ValueError as error:  # also texts that are no ASCII or Unicode
+            except (ValueError, SystemError) as error:  # NumPy's for text that is no Unicode
                 raise UnreadablePickle(f"the split {name} cannot be read: {error}") from error
         elif isinstance(clips, list | tuple | set):
             found[name] = clips

@@ -39,8 +39,7 @@ from typing import Literal
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import MOST_CLASSES, Classes, find_classes
-from shapmix.data.importers.ntu_names import CLASS_NAMES, COLUMNS, parse_name
-from shapmix.data.importers.ntu_raw import FPS
+from shapmix.data.importers.ntu_names import CLASS_NAMES, COLUMNS, FPS, parse_name
 from shapmix.data.importers.peek import Peek
 from shapmix.data.importers.pyskl_annotations import (
     Annotation,

@@ -20,9 +20,10 @@ separator of a CSV may be a comma, a semicolon or a tab; its encoding is UTF-8. 
     others    become metadata of the clip (subject, camera, ...) and must not change within it;
               those that change within most clips are left out
 
-In a folder, a table without the column clip is one clip, and without label its label is the name of
-its folder: mine/wave/001.csv. --labels labels.csv gives labels by clip. Instead of joint, x and y, a
-table may have a row a frame and columns such as x0, y0, s0, x1, ... or nose_x, nose_y, nose_score.
+In a folder, a table without the column clip is one clip, and without the column label its label is
+the name of its folder: mine/wave/001.csv. --labels labels.csv gives labels by clip. Instead of
+joint, x and y, a table may have a row a frame and columns such as x0, y0, s0, x1, ... or nose_x,
+nose_y, nose_score.
 
 A row or a value (empty, NaN) may be missing: with scores such a joint counts as not seen, without
 it is given a place between the frames that have it. In three dimensions, a score of 0 says that the
@@ -45,7 +46,7 @@ from shapmix.data.clip import ArchiveInfo, Clip, ClipError
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import MULTI_LABEL, find_classes
 from shapmix.data.importers.label_files import Labels, clip_names, find_labels, folder_label
-from shapmix.data.importers.peek import Peek
+from shapmix.data.importers.peek import Peek, is_hidden
 from shapmix.data.importers.table_clips import ClipReader, joint_numbers
 from shapmix.data.importers.table_files import SUFFIXES, TableFile, open_table
 from shapmix.data.importers.table_survey import Run, Survey, survey
@@ -103,11 +104,12 @@ def recognise(peek: Peek) -> str | None:
 
 def open_source(source: Path, options: Options) -> Table:
     """See `Importer.open_source`."""
-    paths, ignored = _paths(source)
+    paths, ignored = _paths(source, options.labels)
     files = _files(source, paths, options)
     needed = [name for name in NEEDED if name != "label" or options.labels is None]
     columns = _columns(files, needed)
-    found = survey(files, set(columns) - {*NEEDED, *OPTIONAL}, labelled="label" in needed)
+    metadata = [name for name in columns if name not in NEEDED + OPTIONAL]
+    found = survey(files, metadata, labelled="label" in needed)
     labels, clip_paths = None, {}
     if options.labels is not None:
         if "clip" in files[0].constants:
@@ -134,7 +136,7 @@ def open_source(source: Path, options: Options) -> Table:
 
 
 def _files(source: Path, paths: Sequence[Path], options: Options) -> list[TidyFile]:
-    """The tables; in a folder, a file tells the clip and its folder the label where no column does."""
+    """The tables; where no column says so, a file is a clip and its folder the label."""
     rename = _renaming(options.rename)
     opened = [open_table(path, rename, NEEDED + OPTIONAL) for path in paths]
     dropped = [name.strip() for name in (options.drop or "").split(",") if name.strip()]
@@ -179,14 +181,19 @@ def _kinds(found: Survey) -> tuple[dict[str, type[int] | type[str]], list[str]]:
     return kinds, changing
 
 
-def _paths(source: Path) -> tuple[list[Path], int]:
-    """Tables of a folder, or the one table; the number of other files."""
+def _paths(source: Path, labels: str | None) -> tuple[list[Path], int]:
+    """Tables of a folder but the labels, or the one table; the number of other files."""
     if not source.is_dir():
         if source.suffix.lower() not in SUFFIXES:
             raise SourceError(f"{source} is no {', '.join(SUFFIXES)} file; unpack it if compressed")
         return [source], 0
-    files = sorted(path for path in source.rglob("*") if path.is_file())
-    tables = [path for path in files if path.suffix.lower() in SUFFIXES]
+    own = None if labels is None else Path(labels).resolve()
+    files = sorted(
+        path
+        for path in source.rglob("*")
+        if path.is_file() and not any(map(is_hidden, path.relative_to(source).parts))
+    )
+    tables = [path for path in files if path.suffix.lower() in SUFFIXES and path.resolve() != own]
     if not tables:
         raise SourceError(f"{source} has no {', '.join(SUFFIXES)} file")
     for path in tables:
@@ -281,8 +288,9 @@ class Table:
         runs: dict[int, list[Run]] = {}
         for unit in units:
             run = self.runs[int(unit.name)]
-            if unit.size > MAX_CLIP_BYTES:
-                detail = f"its rows take {unit.size} bytes, expected at most {MAX_CLIP_BYTES}"
+            most = MAX_CLIP_BYTES if self.files[run.file].wide is None else MAX_CLIP_BYTES // 4
+            if unit.size > most:
+                detail = f"its rows take {unit.size} bytes, expected at most {most}"
                 report.skip(ClipError("too large", run.first, detail))
             else:
                 runs.setdefault(run.file, []).append(run)

@@ -210,10 +210,10 @@ def _persons(rows: Any) -> tuple[int, Ints]:
     names: list[str] = encoded.dictionary.to_pylist()
     numbers = [as_int(name) for name in names]
     keys: list[Any] = names if None in numbers else numbers
-    order = sorted(set(keys))
-    rank = np.array([order.index(key) for key in keys], dtype=np.int64)
-    person: Ints = rank[encoded.indices.to_numpy()]
-    return len(order), person
+    rank = {key: number for number, key in enumerate(sorted(set(keys)))}
+    ranks = np.array([rank[key] for key in keys], dtype=np.int64)
+    person: Ints = ranks[encoded.indices.to_numpy()]
+    return len(rank), person
 
 
 def _numbers(rows: Any, column: str, name: str) -> npt.NDArray[np.float64]:
