@@ -27,6 +27,9 @@ MIXER_OPTIONS = {
     "shapmix": {"warmup_epochs": 1, "saliency_budget": 2.0},
     "stmix": {},
     "mixup": {"alpha": 0.5},
+    "cutmix": {},
+    "remix": {},
+    "cmo": {},
     "none": {},
 }
 

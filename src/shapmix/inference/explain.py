@@ -1,7 +1,14 @@
-"""Which body parts carry each class, by exact Shapley values of a trained model."""
+"""Which body parts carry each class, or one clip, by exact Shapley values of a trained model.
 
-from collections.abc import Iterable
+Everything follows from one table: the value of all 2^P coalitions of parts for every clip. The
+Shapley values of coalitions and the interactions of pairs are linear maps of it, hence exact; what
+is left to chance is which clips were evaluated, and the standard errors tell how much that is.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
 
 import torch
 from torch import Tensor
@@ -12,40 +19,99 @@ from shapmix.mixing.coalitions import (
     generalized_shapley_matrix,
     joint_masks,
     list_coalitions,
-    names,
     part_masks,
+    partition_masks,
+    shapley_interaction_matrix,
 )
 from shapmix.mixing.functional import presence
-from shapmix.mixing.values import Model, class_values, evaluation
+from shapmix.mixing.values import Model, class_statistics, class_values, clip_values, evaluation
+
+Parts = Mapping[str, Iterable[int | str]]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The value table of every class, and what follows from it.
+    """The values of every clip and coalition, and what follows from them for every class.
 
     Attributes:
         layout: the skeleton.
-        values: `(K, 2^P)` mean value of each coalition, columns in bit-mask order.
-        clips: `(K,)` clips of each class; the values of a class without clips are zero.
+        part_names: P names of the players, the layout's parts or others.
+        clip_values: `(n, 2^P)` value of each coalition for each clip, columns in bit-mask order.
+        labels: `(n,)` int64, the class that each row is about.
+        num_classes: K.
     """
 
     layout: Layout
-    values: Tensor
-    clips: Tensor
+    part_names: tuple[str, ...]
+    clip_values: Tensor
+    labels: Tensor
+    num_classes: int
+
+    @cached_property
+    def values(self) -> Tensor:
+        """Mean value of each coalition: `(K, 2^P)`; zeros for a class without clips."""
+        return class_statistics(self.clip_values, self.labels, self.num_classes)[0]
+
+    @property
+    def clips(self) -> Tensor:
+        """Clips of each class: `(K,)` float32."""
+        return torch.bincount(self.labels, minlength=self.num_classes).float()
 
     def parts(self) -> Tensor:
         """Shapley values of single parts: `(K, P)`; a row sums to v(all) - v(none)."""
-        single = torch.eye(self.layout.num_parts, dtype=torch.bool)
-        return self.values @ generalized_shapley_matrix(single).T.to(self.values)
+        return self.shapley_values(self._single())[0]
+
+    def part_errors(self) -> Tensor:
+        """Standard errors of `parts` over clips: `(K, P)`; NaN with fewer than two clips."""
+        return self.shapley_values(self._single())[1]
+
+    def clip_parts(self) -> Tensor:
+        """Shapley values of single parts for each clip: `(n, P)`."""
+        return self._map(generalized_shapley_matrix(self._single()))
+
+    def shapley_values(self, coalitions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Generalised Shapley values of coalitions, and their standard errors over clips.
+
+        Args:
+            coalitions: `(Q, P)` bool; all of them but the empty one when not given.
+
+        Returns:
+            Two `(K, Q)`; a standard error is NaN for a class with fewer than two clips.
+        """
+        rows = all_coalitions(len(self.part_names))[1:] if coalitions is None else coalitions
+        return self._statistics(generalized_shapley_matrix(rows))
+
+    def interactions(self) -> Tensor:
+        """Shapley interaction indices of pairs of parts: `(K, P, P)`, symmetric, zero diagonal.
+
+        Positive where two parts tell more together than apart, negative where one makes up for the
+        other.
+        """
+        return self._statistics(shapley_interaction_matrix(len(self.part_names)))[0]
+
+    def interaction_errors(self) -> Tensor:
+        """Standard errors of `interactions` over clips: `(K, P, P)`; NaN with fewer than two."""
+        return self._statistics(shapley_interaction_matrix(len(self.part_names)))[1]
 
     def coalitions(self, label: int, top: int = 3) -> list[tuple[str, float]]:
         """The coalitions of about half the parts with the largest value: names and values."""
-        rows = list_coalitions(self.layout.num_parts)
-        phi = self.values[label] @ generalized_shapley_matrix(rows).T.to(self.values)
+        rows = list_coalitions(len(self.part_names))
+        phi = self.values[label].double() @ generalized_shapley_matrix(rows).T
         best = phi.topk(min(top, len(phi)))
-        listed = names(self.layout, rows)
+        listed = [" + ".join(compress(self.part_names, row)) for row in rows.tolist()]
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return [(listed[i], value) for i, value in found]
+
+    def _single(self) -> Tensor:
+        return torch.eye(len(self.part_names), dtype=torch.bool)
+
+    def _map(self, matrix: Tensor) -> Tensor:
+        """A linear map `(..., 2^P)` of the values of each clip: `(n, ...)`."""
+        mapped = self.clip_values.double() @ matrix.flatten(0, -2).T
+        return mapped.view(-1, *matrix.shape[:-1]).to(self.clip_values)
+
+    def _statistics(self, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        return class_statistics(self._map(matrix), self.labels, self.num_classes)
 
 
 def explain_classes(
@@ -54,8 +120,10 @@ def explain_classes(
     background: Tensor,
     layout: Layout,
     num_classes: int,
+    *,
+    parts: Parts | None = None,
 ) -> Explanation:
-    """Evaluate all 2^P coalitions of parts on every clip, and average by class.
+    """Evaluate all 2^P coalitions of parts on every clip, for the clip's own class.
 
     Args:
         model: from `(N, C, T, V, M)` to logits `(N, K)`.
@@ -63,14 +131,49 @@ def explain_classes(
         background: `(C, T, V, M)`, stands in for absent parts.
         layout: the skeleton.
         num_classes: K.
+        parts: another partition of the joints than the layout's parts, as name -> joint names or
+            indices; up to 12 parts.
+
+    Raises:
+        ValueError: `parts` is no partition of the joints into 2 to 12 parts.
     """
-    joints = joint_masks(all_coalitions(layout.num_parts), part_masks(layout))
-    total = torch.zeros(num_classes, len(joints))
-    clips = torch.zeros(num_classes)
+    names, joints = _players(layout, parts)
+    found, labels = [torch.empty(0, len(joints))], [torch.empty(0, dtype=torch.int64)]
     with evaluation(model) as run:
         for x, y in batches:
             here = presence(x)
-            found = class_values(run, x, y, joints.to(x.device), background.to(x), here)
-            total.index_add_(0, y.cpu(), found.cpu())
-            clips += torch.bincount(y.cpu(), minlength=num_classes)
-    return Explanation(layout, total / clips.clamp(min=1)[:, None], clips)
+            values = class_values(run, x, y, joints.to(x.device), background.to(x), here)
+            found.append(values.cpu())
+            labels.append(y.cpu())
+    return Explanation(layout, names, torch.cat(found), torch.cat(labels), num_classes)
+
+
+def explain_clip(
+    model: Model, x: Tensor, background: Tensor, layout: Layout, *, parts: Parts | None = None
+) -> Explanation:
+    """Evaluate all 2^P coalitions of parts of one clip, for every class.
+
+    Row k of the explanation tells what each part of this clip does for or against class k; there
+    are no standard errors.
+
+    Args:
+        model: from `(N, C, T, V, M)` to logits `(N, K)`.
+        x: `(C, T, V, M)` clip.
+        background: `(C, T, V, M)`, stands in for absent parts.
+        layout: the skeleton.
+        parts: another partition of the joints, as in `explain_classes`.
+
+    Raises:
+        ValueError: `parts` is no partition of the joints into 2 to 12 parts.
+    """
+    names, joints = _players(layout, parts)
+    with evaluation(model) as run:
+        values = clip_values(run, x, joints.to(x.device), background.to(x)).cpu()
+    return Explanation(layout, names, values, torch.arange(len(values)), len(values))
+
+
+def _players(layout: Layout, parts: Parts | None) -> tuple[tuple[str, ...], Tensor]:
+    """Names of the parts, and the joints `(2^P, V)` of all coalitions of them."""
+    names = layout.part_names if parts is None else tuple(parts)
+    masks = part_masks(layout) if parts is None else partition_masks(layout, parts)
+    return names, joint_masks(all_coalitions(len(names)), masks)

@@ -21,7 +21,8 @@ class MixedBatch:
     Attributes:
         x: mixed clips, shaped as the input (`(N, C, T, V, M)` unless `dims` says otherwise).
         target: `(N, K)` float32 soft targets, rows sum to 1.
-        partner: `(N,)` int64, index in the batch of the clip mixed into each receiver.
+        partner: `(N,)` int64, index in the batch of the clip mixed into each receiver; -1 where
+            that clip is not of the batch (`CMO`).
         lam: `(N,)` float32, weight of the receiver in the target; `1 - lam` is the partner's.
         paste: windows and joints that were pasted; None when nothing was.
     """

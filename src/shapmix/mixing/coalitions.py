@@ -4,7 +4,7 @@ A coalition is a row of booleans over the P parts. `all_coalitions` orders the 2
 mask (row s holds the parts whose bits are set in s), the column order of every value table.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from math import factorial
 
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from shapmix.layouts import Layout
+
+MAX_PLAYERS = 12  # 4096 coalitions: as many as are evaluated one by one
 
 
 def default_sizes(num_parts: int) -> tuple[int, ...]:
@@ -53,6 +55,43 @@ def part_masks(layout: Layout) -> Tensor:
     return torch.from_numpy(layout.part_masks())
 
 
+def partition_masks(layout: Layout, parts: Mapping[str, Iterable[int | str]]) -> Tensor:
+    """Joints of each part of another partition than the layout's: `(P, V)` bool.
+
+    Args:
+        layout: the skeleton.
+        parts: name of each part and its joints, by name or index; every joint in exactly one.
+
+    Raises:
+        ValueError: a joint is unknown, in no part or in several, or there are fewer than 2 or more
+            than 12 parts.
+    """
+    if not 2 <= len(parts) <= MAX_PLAYERS:
+        raise ValueError(
+            f"{len(parts)} parts; expected 2 to {MAX_PLAYERS}, since all 2^P coalitions are "
+            "evaluated: put joints together"
+        )
+    position = {joint: i for i, joint in enumerate(layout.joints)}
+    masks = torch.zeros(len(parts), layout.num_joints, dtype=torch.bool)
+    for mask, (name, joints) in zip(masks, parts.items(), strict=True):
+        for joint in joints:
+            i = position.get(joint, -1) if isinstance(joint, str) else int(joint)
+            if not 0 <= i < layout.num_joints:
+                raise ValueError(f"part {name!r} has the joint {joint!r}, unknown to {layout.name}")
+            mask[i] = True
+    wrong = [
+        f"{joint} (in {number})"
+        for joint, number in zip(layout.joints, masks.sum(0).tolist(), strict=True)
+        if number != 1
+    ]
+    if wrong or not masks.any(1).all():
+        raise ValueError(
+            f"parts that are no partition: joints {', '.join(wrong) or 'none'} are not in exactly "
+            "one part; expected every joint in one part and no part empty"
+        )
+    return masks
+
+
 def joint_masks(coalitions: Tensor, parts: Tensor) -> Tensor:
     """Joints of each coalition: `(..., P)` and `(P, V)` bool to `(..., V)` bool."""
     return (coalitions.float() @ parts.float()) > 0
@@ -90,6 +129,31 @@ def generalized_shapley_matrix(coalitions: Tensor) -> Tensor:
                 code = sum(1 << part for part in context)
                 row[inside | code] += weight
                 row[code] -= weight
+    return matrix
+
+
+def shapley_interaction_matrix(num_parts: int) -> Tensor:
+    """The linear map from a game's 2^P values to pairwise interactions: `(P, P, 2^P)` float64.
+
+    The Shapley interaction index of two parts is what one adds in the presence of the other beyond
+    what it adds without, averaged over contexts of the others:
+
+        I(i, j) = sum over T in P \\ {i, j} of (p - t - 2)! t! / (p - 1)!
+                  * [v(T + i + j) - v(T + i) - v(T + j) + v(T)]
+
+    (Grabisch and Roubens 1999). Positive: the parts need each other; negative: one makes up for the
+    other. Symmetric, with a diagonal of zeros.
+    """
+    members = all_coalitions(num_parts).T.long()  # (P, 2^P)
+    of_pair = members[:, None] + members[None]  # how many of i and j are in each coalition
+    others = (members.sum(0) - of_pair).clamp(0, num_parts - 2)
+    weights = [
+        factorial(num_parts - t - 2) * factorial(t) / factorial(num_parts - 1)
+        for t in range(num_parts - 1)
+    ]
+    sign = torch.where(of_pair == 1, -1.0, 1.0).double()
+    matrix = sign * torch.tensor(weights, dtype=torch.float64)[others]
+    matrix[range(num_parts), range(num_parts)] = 0
     return matrix
 
 

@@ -17,6 +17,9 @@ from shapmix.losses import LOSSES, LDAMLoss, with_cosine_classifier
 from shapmix.losses.expectation import check_option
 from shapmix.losses.ldam import SCALE
 from shapmix.mixing import Mixup, NoMix, ShapMix, STMix
+from shapmix.mixing.cmo import CMO
+from shapmix.mixing.cutmix import JointCutMix
+from shapmix.mixing.remix import Remix
 from shapmix.models import create_model
 from shapmix.suggest import did_you_mean
 from shapmix.training.config import Options, TrainConfig
@@ -25,6 +28,9 @@ MIXERS: dict[str, type[nn.Module]] = {
     "shapmix": ShapMix,
     "stmix": STMix,
     "mixup": Mixup,
+    "cutmix": JointCutMix,
+    "remix": Remix,
+    "cmo": CMO,
     "none": NoMix,
 }
 

@@ -19,7 +19,7 @@ class TrainConfig:
         out: the run folder; runs/<split>-<model>-<stream>-<mixer>-<loss>-<sampler>-s<seed> when not
             given, without the stream "joint" and the sampler "instance".
         seed: decides weights, order of clips, augmentation and mixing.
-        mixer: how training clips are mixed: shapmix, stmix, mixup or none.
+        mixer: how training clips are mixed: shapmix, stmix, mixup, cutmix, remix, cmo or none.
         mixer_options: options of the mixer, such as {estimator: exact, tau: 0.2} or
             {preset: paper}; see the method card.
         loss: balanced-softmax, ce for plain cross-entropy, class-balanced, focal,
@@ -68,7 +68,7 @@ class TrainConfig:
     split: Path | None = None
     out: Path | None = None
     seed: int = 0
-    mixer: Literal["shapmix", "stmix", "mixup", "none"] = "shapmix"
+    mixer: Literal["shapmix", "stmix", "mixup", "cutmix", "remix", "cmo", "none"] = "shapmix"
     mixer_options: Options = field(default_factory=dict)
     loss: Literal[
         "balanced-softmax", "ce", "class-balanced", "focal", "influence-balanced", "ldam-drw"

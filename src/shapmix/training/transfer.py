@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from shapmix.layouts import Layout
+from shapmix.losses import CosineClassifier
 from shapmix.training.evaluation import load_weights
 from shapmix.training.files import RunFolderError, read_config, read_json
 
@@ -58,5 +59,6 @@ def init_from(folder: Path, model: nn.Module, layout: Layout, class_names: Seque
 
 def _classifier(model: nn.Module) -> str | None:
     """Name of the last linear layer."""
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    heads = (nn.Linear, CosineClassifier)
+    linear = [name for name, module in model.named_modules() if isinstance(module, heads)]
     return linear[-1] if linear else None

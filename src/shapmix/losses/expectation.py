@@ -1,0 +1,32 @@
+"""What the losses share: the expectation over labels, and the check of their options."""
+
+import math
+
+from torch import Tensor
+
+
+def expected(values: Tensor, target: Tensor) -> Tensor:
+    """Expectation over each clip's label of a value that depends on it: `(N,)`.
+
+    Args:
+        values: `(K,)` or `(N, K)`: the value of each class, for each clip.
+        target: `(N,)` int64, or `(N, K)` rows that sum to 1: the distribution of the label.
+    """
+    if target.ndim == 2:
+        return (values * target).sum(1)
+    if values.ndim == 1:
+        return values[target]
+    return values.gather(1, target[:, None]).squeeze(1)
+
+
+def check_option(name: str, value: float, low: float, high: float = math.inf) -> float:
+    """An option of a loss, as a number.
+
+    Raises:
+        ValueError: it is no finite number from `low` to `high`.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not low <= value <= high:
+        bounds = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+        raise ValueError(f"{name} is {value!r}; expected a number {bounds}")
+    return float(value)
