@@ -15,7 +15,7 @@ mixers=${3:-"none shapmix"}
 mkdir -p "$out"
 
 # name, format, what importing and splitting are told, epochs
-sets="nw_ucla nw-ucla |--imbalance 10 --n-max 100|8
+sets="nw_ucla nw-ucla |--imbalance 10 --n-max 100 --drop-copies train|8
 utd_mhad utd-mhad |--imbalance 15|30
 msr_action3d msr-action3d |--imbalance 10|30
 sbu sbu --metric true|--protocol fold1 --imbalance 5|20"
@@ -35,6 +35,7 @@ while IFS='|' read -r importing splitting epochs; do
         words=(--config "configs/${name}_lt.yaml" --archive "$archive" --split "$split"
             --out "$run" --mixer "$mixer" --epochs "$epochs")
         [ "$mixer" = none ] && words+=(--mixer-options "{}")
+        [ "$mixer" = shapmix ] && words+=(--mixer-options.saliency-budget 0.2)
         [ -f "$run/checkpoints/last.ckpt" ] && words=(--resume "$run")
         shapmix train "${words[@]}" --progress false >>"$run.log" 2>&1 ||
             { echo "failed: $run, see $run.log" && exit 1; }
