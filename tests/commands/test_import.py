@@ -82,6 +82,15 @@ def test_options_of_a_format_may_stand_anywhere(tmp_path, capsys):
     assert "did you mean 'class-names'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--end-sites"], ["--end-sites", "true"], ["--end-sites=true"]])
+def test_a_switch_needs_no_value(words, tmp_path):
+    source, out = written("bvh", tmp_path / "source"), tmp_path / "a.arrow"
+    assert cli.main(["import", "bvh", str(source), str(tmp_path / "without.arrow")]) == 0
+    assert cli.main(["import", "bvh", *words, str(source), str(out)]) == 0
+    joints = [Archive(a).info.layout.num_joints for a in (tmp_path / "without.arrow", out)]
+    assert joints[0] < joints[1]
+
+
 def test_what_is_skipped_is_counted_and_strict_stops(tmp_path, capsys):
     source = written("nw-ucla", tmp_path / "source")
     assert source.is_dir()

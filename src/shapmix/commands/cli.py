@@ -99,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"shapmix {words[0]}: {error}", file=sys.stderr)
         return 1
     parser, parsers = build_parser(words)
+    if words[0] in parsers:
+        words = _switched_on(words, parsers[words[0]])
     try:
         args = parser.parse_args(words)
     except ArgumentError as error:
@@ -118,6 +120,21 @@ def _with_underscores(word: str) -> str:
         return word
     name, equals, value = word.partition("=")
     return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def _switched_on(words: list[str], parser: Parser) -> list[str]:
+    """`--keep_missing` without a value as `--keep_missing=true`."""
+    switches = {
+        name
+        for action in parser._actions
+        if getattr(action, "_typehint", None) is bool
+        for name in action.option_strings
+    }
+    following = [*words[1:], ""]
+    return [
+        word + "=true" if word in switches and after.lower() not in ("true", "false") else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def _prepared(words: list[str]) -> list[str]:
