@@ -32,7 +32,7 @@ def with_cosine_classifier(model: nn.Module, num_classes: int, scale: float) -> 
     Raises:
         ValueError: it has no linear layer with `num_classes` outputs.
     """
-    name, layer = _last_linear(model, num_classes)
+    name, layer = last_linear(model, num_classes)
     made = CosineClassifier(layer.in_features, num_classes, scale).to(layer.weight.device)
     if not name:
         return made
@@ -52,14 +52,14 @@ def classifier_input(model: nn.Module, num_classes: int) -> Iterator[list[Tensor
     def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen.append(inputs[0].detach())
 
-    handle = _last_linear(model, num_classes)[1].register_forward_pre_hook(record)
+    handle = last_linear(model, num_classes)[1].register_forward_pre_hook(record)
     try:
         yield seen
     finally:
         handle.remove()
 
 
-def _last_linear(model: nn.Module, num_classes: int) -> tuple[str, nn.Linear]:
+def last_linear(model: nn.Module, num_classes: int) -> tuple[str, nn.Linear]:
     """Name and layer of the last `nn.Linear` with K outputs, in the order of definition."""
     found = [
         (name, layer)

@@ -13,7 +13,7 @@ NOT_THE_METHOD = frozenset(
     {"seed", "out", "accelerator", "threads", "workers", "resume", "progress"}
 )
 # Settings whose values speak for themselves.
-_PROPER_NAMES = ("mixer", "loss", "sampler", "model", "stream")
+_PROPER_NAMES = ("second_stage", "mixer", "loss", "sampler", "model", "stream")
 
 
 @dataclass(frozen=True)

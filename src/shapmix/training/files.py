@@ -86,7 +86,9 @@ def read_config(folder: Path) -> TrainConfig:
         plain = yaml.safe_load(path.read_text())
         paths = ("archive", "split", "out", "resume", "init_from")
         values: dict[str, Any] = {
-            k: Path(v) if k in paths and v is not None else v for k, v in dict(plain).items()
+            k: Path(v) if k in paths and v is not None else v
+            for k, v in dict(plain).items()
+            if not k.startswith("second_stage")  # what came after the training
         }
         values["milestones"] = tuple(values.get("milestones", ()))
         return TrainConfig(**values)
