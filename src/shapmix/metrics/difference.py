@@ -6,7 +6,8 @@ import numpy as np
 
 from shapmix.counts import ClassCounts, check_counts
 from shapmix.metrics.checks import Labels, check_correct, check_labels, check_resamples
-from shapmix.metrics.groups import Floats, Ints, class_groups, group_means, percentile_interval
+from shapmix.metrics.grouped import RunPair, grouped_difference
+from shapmix.metrics.groups import class_groups, percentile_interval
 
 
 def paired_difference(
@@ -50,33 +51,14 @@ def paired_difference(
         )
     truth = check_labels(labels, a.shape[1], len(counts))
     check_resamples(resamples, least=1)
-    gain = b.astype(np.float64) - a
-    clips = np.bincount(truth, minlength=len(counts))
-    estimate = np.bincount(truth, gain.mean(0), len(counts)) / np.maximum(clips, 1)
-    drawn = _bootstrap(gain, truth, clips, resamples, np.random.default_rng(seed))
-    groups = class_groups(counts)
-    means, spread = group_means(estimate, clips, groups), group_means(drawn, clips, groups)
+    pairs = [RunPair(one, other, truth, counts) for one, other in zip(a, b, strict=True)]
+    found = grouped_difference(pairs, resamples=resamples, rng=np.random.default_rng(seed))
     return {
         name: {
-            "difference": float(means[name]),
-            "interval": percentile_interval(spread[name]),
+            "difference": float(found.per_run[name].mean()),
+            "interval": percentile_interval(found.drawn[name]),
         }
-        if name in means
+        if name in found.per_run
         else None
-        for name in ("top1", "mean_class", *groups)
+        for name in ("top1", "mean_class", *class_groups(counts))
     }
-
-
-def _bootstrap(
-    gain: Floats, truth: Ints, clips: Ints, resamples: int, rng: np.random.Generator
-) -> Floats:
-    """Resampled mean gain of each class: `(S, n)` to `(resamples, K)`."""
-    runs = len(gain)
-    weights = rng.multinomial(runs, np.full(runs, 1 / runs), resamples) / runs
-    drawn = np.zeros((resamples, len(clips)))
-    for label in np.flatnonzero(clips):
-        # Clips of a class with the same gain in every run are interchangeable: draw their numbers.
-        kinds, number = np.unique(gain[:, truth == label], axis=1, return_counts=True)
-        shares = rng.multinomial(clips[label], number / clips[label], resamples) / clips[label]
-        drawn[:, label] = (weights * (shares @ kinds.T)).sum(1)
-    return drawn

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of tables and pictures: no script, no request, opens from disk."""
+"""One self-contained HTML page of tables and pictures: no request, opens from disk."""
 
 import base64
 import io
