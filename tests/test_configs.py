@@ -19,7 +19,11 @@ from shapmix.data.splits import Split
 from shapmix.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = {str(path.relative_to(ROOT)): path for path in sorted(ROOT.glob("configs/*/*.yaml"))}
+CONFIGS = {
+    str(path.relative_to(ROOT)): path
+    for path in sorted(ROOT.glob("configs/*/*.yaml"))
+    if path.parent.name != "suites"
+}
 GUIDE = ROOT / "docs" / "protocols.md"
 STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 SLIM = [

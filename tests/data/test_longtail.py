@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from decimal import Decimal, localcontext
@@ -16,6 +17,7 @@ from shapmix.counts import shot_bins
 from shapmix.data.longtail import (
     PROFILES,
     class_counts,
+    class_ranks,
     draw_long_tail,
     imbalance_factor,
     long_tail_counts,
@@ -151,6 +153,35 @@ def test_order_by_size_follows_the_classes(
 def test_order_by_size_breaks_ties_by_label() -> None:
     counts = long_tail_counts([50, 90, 50, 90], 40, 8, order="size")
     assert counts.tolist() == [10, 40, 5, 20]
+
+
+@given(counts_available, sizes, imbalances, profiles, st.integers())
+@settings(deadline=None)
+def test_a_permuted_order_gives_the_places_of_the_tail_to_other_classes(
+    available: list[int], n_max: int, imbalance: int, profile: str, seed: int
+) -> None:
+    has = np.array(available)
+    rank = class_ranks(has, "permuted", seed)
+    assert sorted(rank) == list(range(len(has)))
+    found = long_tail_counts(has, n_max, imbalance, profile, "permuted", seed)
+    by_rank = np.empty_like(has)
+    by_rank[rank] = has  # the classes, relabelled by rank, as they would be in label order
+    np.testing.assert_array_equal(
+        found[np.argsort(rank)], long_tail_counts(by_rank, n_max, imbalance, profile)
+    )
+
+
+def test_a_permuted_order_is_that_of_the_digests() -> None:
+    digests = [hashlib.sha256(f"7\0class order\0{k}".encode()).digest() for k in range(30)]
+    expected = [sorted(digests).index(digest) for digest in digests]
+    assert class_ranks(np.ones(30, dtype=np.int64), "permuted", 7).tolist() == expected
+
+
+def test_every_class_is_in_every_place_for_some_seed() -> None:
+    has = np.full(6, 100)
+    ranks = np.array([class_ranks(has, "permuted", seed) for seed in range(600)])
+    often = np.array([np.bincount(ranks[:, k], minlength=6) for k in range(6)])
+    assert abs(often - 100).max() < 45  # five standard deviations of a binomial of 600 and 1 / 6
 
 
 def test_steps() -> None:

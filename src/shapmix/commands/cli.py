@@ -24,8 +24,11 @@ COMMANDS = {
     "check": "shapmix.commands.check",
     "split": "shapmix.commands.split",
     "train": "shapmix.commands.train",
+    "second-stage": "shapmix.commands.second_stage",
     "evaluate": "shapmix.commands.evaluate",
+    "ensemble": "shapmix.commands.ensemble",
     "compare": "shapmix.commands.compare",
+    "benchmark": "shapmix.commands.benchmark",
     "demo": "shapmix.commands.demo",
 }
 

@@ -42,9 +42,9 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--order",
-        choices=["label", "size"],
+        choices=["label", "size", "permuted"],
         default="label",
-        help="which classes stay large: the first by label, or the largest",
+        help="which classes stay large: the first by label, the largest, or as drawn from the seed",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     parser.add_argument(

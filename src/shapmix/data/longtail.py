@@ -1,6 +1,7 @@
 """Long tails: how many training clips each class keeps, which ones, and how many it has.
 
-The K classes are ranked r = 0..K-1, in label order or by size, and the class of rank r keeps
+The K classes are ranked r = 0..K-1, in label order, by size or at random, and the class of rank r
+keeps
 
     n_r = min(available_r, max(1, floor(n_max * f(r))))
 
@@ -45,7 +46,7 @@ PROFILES: dict[str, Callable[[Counts, int, float], npt.NDArray[np.float64]]] = {
     "step": _step,
     "pareto": _pareto,
 }
-ORDERS = ("label", "size")
+ORDERS = ("label", "size", "permuted")
 
 
 def class_counts(labels: npt.ArrayLike, num_classes: int) -> Counts:
@@ -68,6 +69,7 @@ def long_tail_counts(
     imbalance: float,
     profile: str = "exponential",
     order: str = "label",
+    seed: int = 0,
 ) -> Counts:
     """(K,) int64: clips that each class keeps in a long tail; formulas at the top of the module.
 
@@ -76,8 +78,9 @@ def long_tail_counts(
         n_max: clips of the largest class.
         imbalance: IF >= 1, the ratio of the largest class to the smallest.
         profile: a key of `PROFILES`.
-        order: which class is largest: "label" (class 0, as published) or "size" (the one with the
-            most clips available; ties in label order).
+        order: which class is largest: "label" (class 0, as published), "size" (the one with the
+            most clips available; ties in label order) or "permuted" (see `class_ranks`).
+        seed: of the permutation; nothing else depends on it.
 
     Raises:
         ValueError: for an argument outside its range, naming it.
@@ -94,12 +97,27 @@ def long_tail_counts(
     if order not in ORDERS:
         raise ValueError(f"order is {order!r}, expected one of {', '.join(ORDERS)}")
     K = has.size
-    rank = np.arange(K)
-    if order == "size":
-        rank[np.argsort(-has, kind="stable")] = np.arange(K)
-    ideal = n_max * PROFILES[profile](rank, K, float(imbalance))
+    ideal = n_max * PROFILES[profile](class_ranks(has, order, seed), K, float(imbalance))
     whole = np.floor(ideal + 1e-9).astype(np.int64)  # 600 / 100 is 6, whatever the rounding
     return np.minimum(has, np.maximum(whole, 1))
+
+
+def class_ranks(available: Counts, order: str, seed: int = 0) -> Counts:
+    """(K,) int64: the rank of each class, 0 being the largest of the long tail.
+
+    "permuted" is a permutation drawn from `seed`, by which a class is not always in the tail: over
+    several seeds, what a method does to the tail is told apart from what these classes are like. It
+    is a draw of its own: which clips a class gets does not change with the order.
+    """
+    K = len(available)
+    classes = np.arange(K)
+    if order == "size":
+        classes = np.argsort(-available, kind="stable")
+    elif order == "permuted":
+        classes = np.array([int(k) for k in shuffled(map(str, range(K)), seed, "class order")])
+    rank = np.empty(K, dtype=np.int64)
+    rank[classes] = np.arange(K)
+    return rank
 
 
 def shuffled(names: Iterable[str], seed: int, purpose: str) -> list[str]:

@@ -65,7 +65,8 @@ def make_split(
             `select`) or a list of names (a Path, or a text that ends in .txt or .json).
         imbalance, n_max, profile, order: cut the training part to a long tail; see
             `longtail.long_tail_counts`. `n_max` is the largest class by default.
-        seed: of the draws of the long tail and of the validation part.
+        seed: of the draws of the long tail (with order "permuted" also of the ranks of the
+            classes) and of the validation part.
         train_list: a published list of names that is the long-tailed training part.
         val_per_class: with a long tail, up to so many clips of each class that it left out
             validate (see `validation.left_out_validation`).
@@ -93,7 +94,7 @@ def make_split(
     elif imbalance is not None:
         available = class_counts(archive.labels[pool], K)
         n_max = int(available.max()) if n_max is None else n_max
-        counts = long_tail_counts(available, n_max, imbalance, profile, order)
+        counts = long_tail_counts(available, n_max, imbalance, profile, order, seed)
         names = [archive.names[i] for i in pool.tolist()]
         drawn = draw_long_tail(names, archive.labels[pool], counts, seed)
         trained = indices_of(archive, drawn, "the draw")

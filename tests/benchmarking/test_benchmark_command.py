@@ -1,0 +1,85 @@
+"""`shapmix benchmark`, as a user types it."""
+
+import pytest
+
+from shapmix.benchmarking.table import read_results
+from shapmix.commands import cli
+
+
+@pytest.fixture
+def command(suite_file, settings, capsys):
+    given = settings()
+
+    def run(*words, **changes):
+        path = str(suite_file(**changes))
+        status = cli.main(["benchmark", path, "--work", str(given.work), "--jobs", "1", *words])
+        out = capsys.readouterr()
+        return status, out.out, out.err
+
+    run.results = given.results
+    return run
+
+
+def test_a_suite_from_its_file_to_its_leaderboard(command):
+    runs = [{"methods": ["ce", "mixup", "tau-norm"], "seeds": 1}]
+    status, out, err = command("--only", "ce", "tau-norm", "--limit-hours", "1", runs=runs)
+    assert (status, err) == (0, "")
+    assert "[1/2] ce-embedded-tcn-s0: top-1 " in out
+    assert "[2/2] tau-norm-embedded-tcn-s0: top-1 " in out
+    assert "2 done, 0 failed, 0 left" in out
+    folder = command.results.parent
+    for name in ("leaderboard.md", "leaderboard.html"):
+        assert (folder / name).is_file()
+        assert str(folder / name) in out
+    found = read_results(command.results).to_pylist()
+    assert [(row["method"], row["status"]) for row in found] == [("ce", "ok"), ("tau-norm", "ok")]
+    status, out, _ = command("--dry-run", runs=runs)
+    assert status == 0
+    lines = [line.split()[:2] for line in out.splitlines()[:-1]]
+    assert lines[0] == ["ok", "ce-embedded-tcn-s0"]
+    assert lines[1][0] == "mixup-embedded-tcn-s0"
+    assert lines[2] == ["ok", "tau-norm-embedded-tcn-s0"]
+    assert out.splitlines()[-1].startswith("3 tasks, 1 to do; time left with 1 jobs: ")
+    before = command.results.read_bytes()
+    status, out, _ = command("--report-only", runs=runs)
+    assert status == 0
+    assert "leaderboard.html" in out
+    assert command.results.read_bytes() == before
+
+
+def test_nothing_is_started_at_a_limit_of_no_hours(command, training):
+    status, out, _ = command("--limit-hours", "0")
+    assert status == 0
+    assert "0 done, 0 failed, 4 left" in out
+    assert "no leaderboard" in out
+    assert training.trained == []
+
+
+def test_failures_are_told_and_make_the_status_1(command, training):
+    training.fails = lambda config: config.seed == 1
+    status, out, err = command("--datasets", "embedded", "--only", "mixup", "--seeds", "1")
+    assert status == 1
+    assert "[1/1] mixup-embedded-tcn-s1: failed, RuntimeError: no luck" in out
+    assert "0 done, 1 failed, 0 left" in out
+    assert "1 of 1 tasks failed" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--jobs", "0"], "jobs is 0, expected 1 or more"),
+        (["--only", "mixpu"], "the suite has no method 'mixpu' (did you mean 'mixup'?)"),
+        (["--backbones", "stgcn"], "the suite has no backbone 'stgcn'"),
+        (["--seeds", "7"], "no task of the suite"),
+        (["--dry-rum"], "did you mean 'dry-run'?"),
+    ],
+)
+def test_wrong_words(command, words, message):
+    status, _, err = command(*words)
+    assert status in (1, 2)
+    assert message in err
+
+
+def test_a_suite_that_is_not_there(capsys):
+    assert cli.main(["benchmark", "none.yaml"]) == 1
+    assert "none.yaml" in capsys.readouterr().err
