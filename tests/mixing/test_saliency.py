@@ -8,8 +8,10 @@ from shapmix.mixing import ShapMix
 from shapmix.mixing.coalitions import all_coalitions, joint_masks, list_coalitions, part_masks
 from shapmix.mixing.draws import draw_context
 from shapmix.mixing.functional import impute, presence
-from shapmix.mixing.saliency import ExactSaliency, Reservoir, SampledSaliency, plan_refresh
+from shapmix.mixing.saliency import ExactSaliency, Reservoir, SampledSaliency
 from shapmix.mixing.values import class_values, evaluation
+
+ONES = torch.ones(20)
 
 
 def fill(mixer, x, y):
@@ -21,17 +23,37 @@ def exact_mixer(layout, counts, background, **options):
     return ShapMix(layout, counts, background, saliency_budget=1e9, **options)
 
 
-def test_values_against_one_clip_and_coalition_at_a_time(layout, batch, background, model):
+@pytest.mark.parametrize("heed", [True, False])
+def test_values_against_one_clip_and_coalition_at_a_time(layout, batch, background, model, heed):
     x, y = batch
     joints = joint_masks(all_coalitions(5), part_masks(layout))
-    bodies = presence(x)
+    bodies = presence(x) if heed else None
+    chosen = torch.rand(12, 32, generator=torch.Generator().manual_seed(0)) < 0.4
     with evaluation(model) as run:
         values = class_values(run, x, y, joints, background, bodies, batch_size=7)
+        some = class_values(run, x, y, joints, background, bodies, 7, chosen)
         for i in range(len(x)):
             for s in range(32):
-                one = impute(x[i : i + 1], joints[s : s + 1], background, bodies[i : i + 1])
+                here = None if bodies is None else bodies[i : i + 1]
+                one = impute(x[i : i + 1], joints[s : s + 1], background, here)
                 expected = run(one).softmax(1)[0, y[i]]
                 torch.testing.assert_close(values[i, s], expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(some, values * chosen)
+
+
+@pytest.mark.parametrize(("heed", "patterns"), [(True, 2), (False, 1)])
+def test_nothing_is_evaluated_twice(layout, batch, background, heed, patterns):
+    """The empty coalition once for each pattern of bodies: four clips have one, eight have two."""
+    x, y = batch
+    seen = []
+
+    def model(clips):
+        seen.extend(clips.flatten(1).unbind())
+        return clips.mean((2, 3, 4)) @ torch.ones(3, 6)
+
+    joints = joint_masks(all_coalitions(5), part_masks(layout))
+    class_values(model, x, y, joints, background, presence(x) if heed else None)
+    assert len(seen) == len(torch.stack(seen).unique(dim=0)) == 12 * 31 + patterns
 
 
 @settings(max_examples=30, deadline=None)
@@ -93,17 +115,25 @@ def test_sampled_marginals_converge_to_the_exact_values(layout, batch, backgroun
             assert abs(mean - exact) < 5 * spread + 1e-4
 
 
+def table_of(classes=3, coalitions=None):
+    return ExactSaliency(classes, list_coalitions(5) if coalitions is None else coalitions, ONES)
+
+
 def test_momentum_over_refreshes(layout):
-    coalitions = list_coalitions(5)
-    saliency = ExactSaliency(3, coalitions, torch.ones(20))
-    first, second = torch.rand(2, 32), torch.rand(1, 32)
-    saliency.update(torch.tensor([0, 0]), first, 0.5)
-    torch.testing.assert_close(saliency.values[0], first.mean(0))
-    saliency.update(torch.tensor([0]), second, 0.5)
-    torch.testing.assert_close(saliency.values[0], 0.5 * first.mean(0) + 0.5 * second[0])
-    assert saliency.refreshes.tolist() == [2, 0, 0]
+    """A plain mean of the refreshes until the memory is as long as the momentum allows."""
+    saliency = table_of()
+    tables = torch.rand(6, 32)
+    expected = torch.zeros(32)
+    for r, table in enumerate(tables):
+        keep = min(0.6, r / (r + 1))
+        expected = keep * expected + (1 - keep) * table
+        clips = table + torch.tensor([[0.1], [-0.1]])  # of which it is the mean
+        saliency.update(torch.tensor([0, 0]), clips, 0.6)
+        torch.testing.assert_close(saliency.values[0], expected)
+    assert saliency.refreshes.tolist() == [6, 0, 0]
     saliency.update(torch.empty(0, dtype=torch.int64), torch.empty(0, 32), 0.5)
-    assert saliency.refreshes.tolist() == [2, 0, 0]
+    assert saliency.refreshes.tolist() == [6, 0, 0]
+    torch.testing.assert_close(saliency.values[0], expected)
 
 
 def test_unseen_classes_draw_uniformly(layout, counts, background):
@@ -111,24 +141,10 @@ def test_unseen_classes_draw_uniformly(layout, counts, background):
     torch.testing.assert_close(mixer.distribution(), torch.full((6, 20), 0.05))
 
 
-@settings(max_examples=40, deadline=None)
-@given(data=st.data(), classes=st.integers(2, 8), budget=st.integers(0, 40))
-def test_plan_takes_least_refreshed_then_rarest(data, classes, budget):
-    draw = lambda hi: data.draw(st.lists(st.integers(0, hi), min_size=classes, max_size=classes))  # noqa: E731
-    available, refreshes = draw(4), draw(3)
-    counts = [c + 1 for c in draw(9)]
-    quota = plan_refresh(*map(torch.tensor, (available, refreshes, counts)), budget).tolist()
-    left, expected = budget, [0] * classes
-    for k in sorted(range(classes), key=lambda k: (refreshes[k], counts[k])):
-        expected[k] = min(left, available[k], counts[k])
-        left -= expected[k]
-    assert quota == expected
-
-
 def test_reservoir_is_unbiased_and_balanced(generator):
     """Every clip of a class ends up in it equally often, and nothing else does."""
     hits = torch.zeros(20)
-    runs = 3000
+    runs = 1500
     for _ in range(runs):
         reservoir = Reservoir(2, 3)
         x = torch.arange(20.0).view(20, 1, 1, 1, 1)
@@ -142,14 +158,15 @@ def test_reservoir_is_unbiased_and_balanced(generator):
         assert len(set(kept.tolist())) == 5
         assert torch.equal((kept >= 18).long(), classes)
         hits[kept] += 1
-    torch.testing.assert_close(hits[:18] / runs, torch.full((18,), 1 / 6), atol=0.03, rtol=0)
+    torch.testing.assert_close(hits[:18] / runs, torch.full((18,), 1 / 6), atol=0.04, rtol=0)
     assert (hits[18:] == runs).all()
     reservoir.clear()
     assert reservoir.available().tolist() == [0, 0]
 
 
-def test_budget_is_kept_and_saved_up(layout, batch, background, counts):
-    """0.3 n / 32 clips an epoch at a budget of 5 %: what is too little for a clip is saved."""
+@pytest.mark.parametrize("bodies", [True, False])
+def test_budget_is_kept_and_saved_up(layout, batch, background, counts, bodies):
+    """What is too little for a class is saved; every class has its turn."""
     x, y = batch
     calls = []
 
@@ -157,12 +174,13 @@ def test_budget_is_kept_and_saved_up(layout, batch, background, counts):
         calls.append(len(clips))
         return clips.mean((2, 3, 4)) @ torch.ones(3, 6)
 
-    mixer = ShapMix(layout, counts, background, saliency_budget=0.05)
-    for _ in range(100):
+    mixer = ShapMix(layout, counts, background, saliency_budget=0.05, presence=bodies)
+    an_epoch = int(0.05 * 6 * len(x))
+    for epoch in range(100):
         fill(mixer, x, y)
         mixer.refresh(model)
-    an_epoch = int(0.05 * 6 * len(x))
-    assert 100 * an_epoch - 32 < sum(calls) <= 100 * an_epoch
+        assert sum(calls) <= (epoch + 1) * an_epoch
+    assert sum(calls) > 0.8 * 100 * an_epoch
     refreshes = mixer.saliency.refreshes
     assert refreshes.max() - refreshes.min() <= 1
 

@@ -55,21 +55,25 @@ def part_masks(layout: Layout) -> Tensor:
     return torch.from_numpy(layout.part_masks())
 
 
-def partition_masks(layout: Layout, parts: Mapping[str, Iterable[int | str]]) -> Tensor:
+def partition_masks(
+    layout: Layout, parts: Mapping[str, Iterable[int | str]], most: int = MAX_PLAYERS
+) -> Tensor:
     """Joints of each part of another partition than the layout's: `(P, V)` bool.
 
     Args:
         layout: the skeleton.
         parts: name of each part and its joints, by name or index; every joint in exactly one.
+        most: parts that there may be.
 
     Raises:
         ValueError: a joint is unknown, in no part or in several, or there are fewer than 2 or more
-            than 12 parts.
+            than `most` parts.
     """
-    if not 2 <= len(parts) <= MAX_PLAYERS:
+    if not 2 <= len(parts) <= most:
+        why = ", since all 2^P coalitions are evaluated" if most == MAX_PLAYERS else ""
         raise ValueError(
-            f"{len(parts)} parts; expected 2 to {MAX_PLAYERS}, since all 2^P coalitions are "
-            "evaluated: put joints together"
+            f"{len(parts)} parts; expected 2 to {most}{why}: put joints together, or estimate the "
+            "values from random orders (shapmix.inference.sampled)"
         )
     position = {joint: i for i, joint in enumerate(layout.joints)}
     masks = torch.zeros(len(parts), layout.num_joints, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""The two collectives that saliency needs; each is the identity in a single process."""
+"""What saliency needs of other processes; in a single one it is the identity."""
 
 import torch
 from torch import Tensor
@@ -8,6 +8,11 @@ from torch import distributed as dist
 def active() -> bool:
     """Whether more than one process takes part."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def rank() -> int:
+    """The number of this process, 0 in a single one."""
+    return dist.get_rank() if active() else 0
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:

@@ -14,12 +14,12 @@ GRID = 4  # windows start and end on a grid of this many frames
 
 @dataclass(frozen=True)
 class Window:
-    """A paste window and its source window, in frames; one for a whole batch."""
+    """A paste window and its source window, in frames: one for a batch, or `(N,)` one for each."""
 
-    start: int
-    length: int
-    source_start: int
-    source_length: int
+    start: int | Tensor
+    length: int | Tensor
+    source_start: int | Tensor
+    source_length: int | Tensor
 
 
 def own_generator() -> Generator:
@@ -54,14 +54,57 @@ def draw_window(generator: Generator, num_frames: int, share: tuple[float, float
         share: shortest and longest window as a share of T: (7/16, 11/16) for the paper's NTU,
             (0.52, 0.8) for its Kinetics.
     """
-    units = num_frames // GRID
-    low = min(max(round(share[0] * units), 1), units)
-    high = min(max(round(share[1] * units), low), units)
+    units, low, high = _units(num_frames, share)
     length = integer(generator, low, high)
     start = integer(generator, 0, units - length)
     source_length = integer(generator, length, units)
     source_start = integer(generator, 0, units - source_length)
     return Window(GRID * start, GRID * length, GRID * source_start, GRID * source_length)
+
+
+def draw_windows(
+    generator: Generator, clips: int, num_frames: int, share: tuple[float, float]
+) -> Window:
+    """As `draw_window`, one for each clip: fields of shape `(N,)` int64."""
+    units, low, high = _units(num_frames, share)
+    most = torch.full((clips,), units, device=generator.device)
+    length = integers(generator, torch.full_like(most, low), torch.full_like(most, high))
+    start = integers(generator, torch.zeros_like(most), units - length)
+    source_length = integers(generator, length, most)
+    source_start = integers(generator, torch.zeros_like(most), units - source_length)
+    return Window(GRID * start, GRID * length, GRID * source_start, GRID * source_length)
+
+
+def _units(num_frames: int, share: tuple[float, float]) -> tuple[int, int, int]:
+    """Frames of a clip, and of the shortest and the longest window, in units of the grid."""
+    units = num_frames // GRID
+    low = min(max(round(share[0] * units), 1), units)
+    return units, low, min(max(round(share[1] * units), low), units)
+
+
+def integers(generator: Generator, low: Tensor, high: Tensor) -> Tensor:
+    """Integers uniform in `low..high (N,)`, both included."""
+    u = torch.rand(low.shape, generator=generator, device=generator.device)
+    return torch.minimum(low + (u * (high - low + 1)).long(), high)
+
+
+def random_cycle(generator: Generator, size: int) -> Tensor:
+    """A permutation `(size,)` without fixed points: one cycle through all, in random order."""
+    order = torch.randperm(size, generator=generator, device=generator.device)
+    return torch.empty_like(order).index_copy_(0, order, order.roll(-1))
+
+
+def draw_rarer(generator: Generator, class_sizes: Tensor) -> Tensor:
+    """A partner for each clip, from the other clips, with weight `1 / n_class`: `(N,)` int64.
+
+    Args:
+        generator: source of randomness.
+        class_sizes: `(N,)`, training clips of each clip's class; N >= 2.
+    """
+    clip = torch.arange(len(class_sizes), device=class_sizes.device)
+    other = clip[:-1] + (clip[:-1] >= clip[:, None]).long()  # (N, N - 1), all but itself
+    drawn = draw_row(generator, 1 / class_sizes.double()[other])
+    return other.gather(1, drawn[:, None]).squeeze(1)
 
 
 def draw_row(generator: Generator, weights: Tensor) -> Tensor:

@@ -51,23 +51,48 @@ def paste(x: Tensor, partner: Tensor, params: Paste, bodies: Tensor | None = Non
     Returns:
         `(N, C, T, V, M)` mixed clips.
     """
-    frames = torch.arange(x.shape[2], device=x.device)
-    offset = frames - params.start[:, None]
-    window = (offset >= 0) & (offset < params.length[:, None])
-    nearest = offset * params.source_length[:, None] // params.length[:, None].clamp(min=1)
-    source = params.source_start[:, None] + nearest.where(window, 0)
-    # One gather: partner and frame together pick (C, V, M) slices.
-    pasted = x.transpose(1, 2)[partner[:, None], source].transpose(1, 2)
+    return torch.where(paste_mask(x, params, bodies), donor_frames(x, partner, params), x)
+
+
+def paste_window(params: Paste, num_frames: int) -> Tensor:
+    """Which frames lie in the paste window: `(N, T)` bool."""
+    offset = torch.arange(num_frames, device=params.start.device) - params.start[:, None]
+    return (offset >= 0) & (offset < params.length[:, None])
+
+
+def paste_mask(x: Tensor, params: Paste, bodies: Tensor | None = None) -> Tensor:
+    """What is pasted: `(N, 1, T, V, M)` bool, the last axis 1 without `bodies`."""
+    window = paste_window(params, x.shape[2])
     mask = window[:, None, :, None, None] & params.joints[:, None, None, :, None]
-    if bodies is not None:
-        mask = mask & bodies[:, None, None, None, :]
-    return torch.where(mask, pasted, x)
+    return mask if bodies is None else mask & bodies[:, None, None, None, :]
+
+
+def donor_frames(x: Tensor, partner: Tensor, params: Paste) -> Tensor:
+    """The partner's source window laid over the paste window, by nearest frame.
+
+    Returns:
+        `(N, C, T, V, M)`, of which only the frames of the paste window mean anything.
+    """
+    offset = torch.arange(x.shape[2], device=x.device) - params.start[:, None]
+    nearest = offset * params.source_length[:, None] // params.length[:, None].clamp(min=1)
+    source = params.source_start[:, None] + nearest.where(paste_window(params, x.shape[2]), 0)
+    # One gather: partner and frame together pick (C, V, M) slices.
+    return x.transpose(1, 2)[partner[:, None], source].transpose(1, 2)
 
 
 def paste_share(params: Paste, num_frames: int, share_of_bodies: Tensor) -> Tensor:
     """The partner's share of the area, `length * joints / (T V) * share_of_bodies`: `(N,)`."""
     joints = params.joints.float().mean(1)
     return params.length * joints / num_frames * share_of_bodies
+
+
+def shared_bodies(here: Tensor, partner: Tensor) -> Tensor:
+    """The share of the receiver's bodies that the partner has too: `(N,)`.
+
+    Args:
+        here: `(N, M)` bool, which bodies are there. partner: `(N,)` int64.
+    """
+    return (here & here[partner]).sum(1) / here.sum(1).clamp(min=1)
 
 
 def mixup(

@@ -1,24 +1,30 @@
 """Shap-Mix: mixing guided by online Shapley values of body parts, aware of the tail."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout
-from shapmix.mixing import functional
+from shapmix.mixing import distributed, functional
+from shapmix.mixing.background import check_background, stretch
 from shapmix.mixing.batch import MixedBatch
 from shapmix.mixing.coalitions import all_coalitions, joint_masks
 from shapmix.mixing.draws import draw_context, draw_row, integer
+from shapmix.mixing.guidance import Guide
+from shapmix.mixing.label_weight import part_shares, salient_share
+from shapmix.mixing.options import ClassTau, Guidance, GuideOptions, LabelWeight, Partners
 from shapmix.mixing.presets import Estimator, resolve
 from shapmix.mixing.saliency import (
     ExactSaliency,
     Reservoir,
     SampledSaliency,
+    deal,
     plan_refresh,
     score,
+    share_quota,
 )
 from shapmix.mixing.stmix import Draws, STMix
 from shapmix.mixing.values import Model, class_values, evaluation
@@ -57,7 +63,8 @@ class ShapMix(nn.Module):
         warmup_epochs: epochs of unguided mixing at the start.
         window: shortest and longest paste window as a share of the frames; (0.52, 0.8) for the
             paper's Kinetics.
-        coalition_sizes: sizes of the coalitions; about half of the parts when not given.
+        coalition_sizes: sizes of the coalitions, from 1 to P - 1; about half of the parts when not
+            given.
         saliency_budget: most evaluation forwards of `"exact"`, as a share of the training compute
             of the epoch; what a small epoch cannot spend is saved for the next.
         clips_per_class: most clips of a class that one refresh evaluates.
@@ -65,6 +72,12 @@ class ShapMix(nn.Module):
         confidence_channel: a channel of `x` that is a confidence and no coordinate.
         mixup_confidence: let Mixup average the confidence like a coordinate.
         eval_batch_size: masked clips in one evaluation forward.
+        per_clip, partners, attach, keep_lengths, carry, blend, move_bodies: beyond the paper, how
+            clips are pasted: see `PasteOptions`.
+        guidance, guidance_seed, tail_aware, tau_end, tau_epochs, class_tau, label_weight: beyond
+            the paper, what guides: see `GuideOptions`.
+        fixed_scores: `(K, Q)` scores of the coalitions in place of the saliency, or their K Q
+            numbers row after row; for experiments whose truth is known.
         dims: order of the axes of `x`, such as `"NMTVC"`.
         generator: source of randomness; its own, seeded as torch is, when not given.
 
@@ -102,6 +115,21 @@ class ShapMix(nn.Module):
         confidence_channel: int | None = None,
         mixup_confidence: bool | None = None,
         eval_batch_size: int = 256,
+        per_clip: bool = False,
+        partners: Partners = "shift",
+        attach: bool = False,
+        keep_lengths: bool = False,
+        carry: bool = False,
+        blend: int = 0,
+        move_bodies: bool = False,
+        guidance: Guidance = "saliency",
+        guidance_seed: int = 0,
+        tail_aware: bool = True,
+        tau_end: float | None = None,
+        tau_epochs: int | None = None,
+        class_tau: ClassTau = "same",
+        label_weight: LabelWeight = "area",
+        fixed_scores: Tensor | Sequence[float] | None = None,
         dims: str = "NCTVM",
         generator: Generator | None = None,
     ) -> None:
@@ -121,6 +149,10 @@ class ShapMix(nn.Module):
                 f"clips_per_class {clips_per_class}, eval_batch_size {eval_batch_size}; expected "
                 "0 or more for the first two and 1 or more for the others"
             )
+        guiding = GuideOptions(
+            guidance, guidance_seed, tail_aware, tau_end, tau_epochs, class_tau, label_weight
+        )
+        guiding.check_with(estimator=choice.estimator, warmup_epochs=warmup_epochs)
         self.choice = choice
         self.warmup_epochs = warmup_epochs
         self.saliency_budget = saliency_budget
@@ -133,18 +165,27 @@ class ShapMix(nn.Module):
             window=window,
             coalition_sizes=coalition_sizes,
             presence=choice.presence,
-            confidence_channel=None if choice.mixup_confidence else confidence_channel,
+            confidence_channel=confidence_channel,
+            mixup_confidence=choice.mixup_confidence,
+            per_clip=per_clip,
+            partners=partners,
+            attach=attach,
+            keep_lengths=keep_lengths,
+            carry=carry,
+            blend=blend,
+            move_bodies=move_bodies,
             dims=dims,
             generator=generator,
         )
         self.register_buffer("class_counts", counts.clone())
-        self.register_buffer("background", self._check_background(background))
+        self.register_buffer("background", check_background(background, self.stmix.boundary))
         self.register_buffer("epoch", torch.tensor(0))
         self.register_buffer("credit", torch.tensor(0))
         every = joint_masks(all_coalitions(self.layout.num_parts), self.stmix.parts)
         joints = joint_masks(self.coalitions, self.stmix.parts).sum(1).float()
         self.register_buffer("_every", every, persistent=False)
         self.register_buffer("_joints", joints, persistent=False)
+        self.guide = Guide(guiding, self.coalitions, len(counts), fixed_scores)
         self.saliency: ExactSaliency | SampledSaliency
         if choice.estimator == "exact":
             self.saliency = ExactSaliency(len(counts), self.coalitions, joints)
@@ -180,9 +221,14 @@ class ShapMix(nn.Module):
         """Whether the unguided warm-up is over."""
         return self._epoch >= self.warmup_epochs
 
+    @property
+    def tau(self) -> float:
+        """The temperature of this epoch."""
+        return self.guide.temperature(self.choice.tau, self._epoch, self.warmup_epochs)
+
     def distribution(self) -> Tensor:
         """Probability that each class draws each coalition when guided: `(K, Q)`."""
-        return (self.saliency.scores() / self.choice.tau).softmax(1)
+        return self.guide.distribution(self.saliency.scores(), self.tau)
 
     def forward(self, x: Tensor, y: Tensor) -> MixedBatch:
         """Mix a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
@@ -190,9 +236,9 @@ class ShapMix(nn.Module):
         self._seen += len(clips)
         if isinstance(self.saliency, ExactSaliency):
             self.reservoir.add(clips, y, self.generator)
-        draws = self.stmix.draw(clips)
+        draws = self.stmix.draw(clips, y)
         if self.guided and draws.pasted is not None:
-            draws = replace(draws, pasted=self._draw_guided(y, draws))
+            draws = self._draw_guided(y, draws)
         return self.stmix.boundary.leave(self.stmix.mix(clips, y, draws))
 
     def _enter(self, x: Tensor, y: Tensor) -> Tensor:
@@ -205,10 +251,18 @@ class ShapMix(nn.Module):
             )
         return clips
 
-    def _draw_guided(self, y: Tensor, draws: Draws) -> Tensor:
-        other = y.roll(-draws.shift)
-        chosen = draw_row(self.generator, self.distribution()[self.rarer(y, other)])
-        return self.pasted_parts(y, other, chosen)
+    def _draw_guided(self, y: Tensor, draws: Draws) -> Draws:
+        other = y[draws.partners(len(y), y.device)]
+        guide = self.rarer(y, other) if self.guide.options.tail_aware else other
+        chosen = draw_row(self.generator, self.distribution()[guide])
+        pasted = self.pasted_parts(y, other, chosen)
+        if self.guide.options.label_weight == "area" or not isinstance(
+            self.saliency, ExactSaliency
+        ):
+            return replace(draws, pasted=pasted)
+        single = torch.eye(self.layout.num_parts, dtype=torch.bool)
+        shares = part_shares(self.saliency.shapley_values(single))
+        return replace(draws, pasted=pasted, share=salient_share(shares, guide, pasted))
 
     def rarer(self, y: Tensor, other: Tensor) -> Tensor:
         """Of two classes the one with fewer training clips, the first at a tie: `(N,)`."""
@@ -222,9 +276,12 @@ class ShapMix(nn.Module):
             chosen: `(N,)` int64, the coalition drawn from the rarer class of each pair.
 
         Returns:
-            `(N, P)` bool: the coalition when the partner is rarer, else its complement.
+            `(N, P)` bool: the coalition when the partner is rarer, else its complement; without
+            `tail_aware` always the coalition.
         """
         coalition = self.coalitions[chosen]
+        if not self.guide.options.tail_aware:
+            return coalition
         partner_rarer = self.class_counts[other] < self.class_counts[y]
         return torch.where(partner_rarer[:, None], coalition, ~coalition)
 
@@ -272,51 +329,46 @@ class ShapMix(nn.Module):
         self._seen = 0
 
     def _refresh_values(self, model: Model, saliency: ExactSaliency) -> None:
-        cost = len(self._every)  # forwards a clip
-        credit = int(self.credit) + int(self.saliency_budget * STEP_FORWARDS * self._seen)
-        self.credit.fill_(credit % cost)
-        available = self.reservoir.available().to(self.class_counts.device)
-        quota = plan_refresh(available, saliency.refreshes, self.class_counts, credit // cost)
-        if int(quota.sum()):
-            x, y = self.reservoir.take(quota)
-            values = self._values(model, x, y, self._every)
-        else:
-            y, values = quota.new_empty(0), saliency.values.new_empty(0, cost)
-        saliency.update(y, values, self.choice.momentum)
+        """Evaluate within the budget, which all processes share, and fold it into the table."""
+        own = self.reservoir.available().to(self.class_counts.device)
+        known = distributed.stack_over_ranks(torch.cat([own, own.new_tensor([self._seen])]))
+        available, seen = known[:, :-1], int(known[:, -1].sum())
+        credit = int(self.credit) + int(self.saliency_budget * STEP_FORWARDS * seen)
+        inner = len(self._every) - 2
+        at_hand = available.sum(0).clamp(max=self.reservoir.per_class)
+        empty = len(available) * self._patterns()
+        quota, depth = plan_refresh(
+            at_hand, saliency.refreshes, self.class_counts, credit - empty, inner
+        )
+        shares = share_quota(available, quota)
+        rank = distributed.rank()
+        y, values, chosen = quota.new_empty(0), saliency.values[:0], None
+        if int(shares[rank].sum()):
+            x, y = self.reservoir.take(shares[rank])
+            before = shares[:rank].sum(0) - (shares[rank].cumsum(0) - shares[rank])
+            place = torch.arange(len(y), device=y.device) + before[y]
+            seats = torch.randperm(inner, generator=Generator().manual_seed(self._epoch))
+            chosen = deal(place, quota[y], depth, seats.to(y.device))
+            values = self._values(model, x, y, self._every, chosen)
+        saliency.update(y, values, self.choice.momentum, chosen)
+        spent = int((quota + inner * quota.clamp(max=depth)).sum())
+        most = int(at_hand.max()) + inner + empty  # what a class costs: enough is saved for it
+        self.credit.fill_(min(credit - spent - empty * (spent > 0), most))
         self.reservoir.clear()
 
-    def _values(self, model: Model, x: Tensor, y: Tensor, joints: Tensor) -> Tensor:
+    def _patterns(self) -> int:
+        """How many patterns of present bodies there may be."""
+        return 2 ** self.background.shape[3] if self.choice.presence else 1
+
+    def _values(
+        self, model: Model, x: Tensor, y: Tensor, joints: Tensor, chosen: Tensor | None = None
+    ) -> Tensor:
         bodies = functional.presence(x) if self.choice.presence else None
-        background = _stretch(self.background, x.shape[2])
+        background = stretch(self.background, x.shape[2])
         with evaluation(model) as run:
             run = self.stmix.boundary.adapt(run)
-            return class_values(run, x, y, joints, background, bodies, self.eval_batch_size)
-
-    def _check_background(self, background: Tensor) -> Tensor:
-        order = self.stmix.boundary.dims
-        if background.dim() != 4:
-            raise ValueError(
-                f"background has shape {tuple(background.shape)}; expected one clip with the axes "
-                f"{order[1:]}, such as mean_clip(batches) gives"
-            )
-        clip = self.stmix.boundary.to_canonical(background[None])[0]
-        if clip.shape[2] != self.layout.num_joints or not torch.isfinite(clip).all():
-            raise ValueError(
-                f"background has {clip.shape[2]} joints and "
-                f"{int((~torch.isfinite(clip)).sum())} values that are not finite; expected "
-                f"{self.layout.num_joints} joints (layout {self.layout.name!r}) and finite values"
-            )
-        return clip.detach().clone().float()
-
-
-def _stretch(background: Tensor, num_frames: int) -> Tensor:
-    """The background `(C, T, V, M)` with another number of frames, linearly in time."""
-    if background.shape[1] == num_frames:
-        return background
-    tracks = background.permute(0, 2, 3, 1).flatten(1, 2)
-    stretched = F.interpolate(tracks, num_frames, mode="linear", align_corners=False)
-    joints, persons = background.shape[2:]
-    return stretched.view(-1, joints, persons, num_frames).permute(0, 3, 1, 2)
+            size = self.eval_batch_size
+            return class_values(run, x, y, joints, background, bodies, size, chosen)
 
 
 def _after_load(mixer: ShapMix, _keys: object) -> None:

@@ -8,11 +8,27 @@ from torch import Generator, Tensor, nn
 from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import functional
+from shapmix.mixing.attaching import Tree, tree_of
 from shapmix.mixing.batch import Boundary, MixedBatch
 from shapmix.mixing.coalitions import joint_masks, list_coalitions, part_masks
-from shapmix.mixing.draws import Window, draw_shift, draw_window, integer, own_generator, uniform
+from shapmix.mixing.draws import (
+    Window,
+    draw_rarer,
+    draw_shift,
+    draw_window,
+    draw_windows,
+    integer,
+    integers,
+    own_generator,
+    random_cycle,
+    uniform,
+)
 from shapmix.mixing.functional import Paste
+from shapmix.mixing.laying import laid_share, lay
+from shapmix.mixing.options import Partners, PasteOptions, whole_sizes
 from shapmix.mixing.values import Model
+
+AS_PUBLISHED = PasteOptions()
 
 
 @dataclass(frozen=True)
@@ -24,12 +40,22 @@ class Draws:
         mixup: the partner's weight in a Mixup batch; None in a pasted batch.
         window: windows of a pasted batch.
         pasted: `(N, P)` bool, the parts that come from the partner in a pasted batch.
+        partner: `(N,)` int64, index of each clip's partner, in place of `shift`.
+        share: `(N,)`, what the pasted parts count in the label, in place of their share of joints.
     """
 
     shift: int
     mixup: float | None = None
     window: Window | None = None
     pasted: Tensor | None = None
+    partner: Tensor | None = None
+    share: Tensor | None = None
+
+    def partners(self, clips: int, device: torch.device) -> Tensor:
+        """Index of the partner of each of N clips: `(N,)` int64."""
+        if self.partner is not None:
+            return self.partner
+        return (torch.arange(clips, device=device) + self.shift) % clips
 
 
 def unmixed(x: Tensor, y: Tensor, num_classes: int) -> MixedBatch:
@@ -48,6 +74,9 @@ def apply_draws(
     num_classes: int,
     presence: bool = True,
     confidence_channel: int | None = None,
+    mixup_confidence: bool = False,
+    options: PasteOptions = AS_PUBLISHED,
+    tree: Tree | None = None,
 ) -> MixedBatch:
     """Mix a batch with given random parameters.
 
@@ -62,26 +91,28 @@ def apply_draws(
         parts: `(P, V)` bool, joints of each part.
         num_classes: K.
         presence: heed which bodies are there.
-        confidence_channel: a channel that Mixup must not average.
+        confidence_channel: a channel that is a confidence and no coordinate.
+        mixup_confidence: let Mixup average the confidence like a coordinate.
+        options: how joints are pasted, beyond the paper.
+        tree: the skeleton; only `options.attach` needs it.
     """
-    if draws.shift == 0:
+    if draws.shift == 0 and draws.partner is None:
         return unmixed(x, y, num_classes)
-    index = torch.arange(len(x), device=x.device)
-    partner = (index + draws.shift) % len(x)
-    bodies, share = None, torch.ones_like(index, dtype=torch.float32)
-    if presence:
-        here = functional.presence(x)
-        bodies = here & here[partner]
-        share = bodies.sum(1) / here.sum(1).clamp(min=1)
+    partner = draws.partners(len(x), x.device)
+    here = functional.presence(x) if presence else None
     params = None
     if draws.mixup is not None:
-        weight = torch.full_like(share, draws.mixup)
-        mixed = functional.mixup(x, partner, weight, bodies, confidence_channel)
-        given = weight * share
+        weight = torch.full_like(partner, draws.mixup, dtype=torch.float32)
+        bodies = None if here is None else here & here[partner]
+        confidence = None if mixup_confidence else confidence_channel
+        mixed = functional.mixup(x, partner, weight, bodies, confidence)
+        given = weight if here is None else weight * functional.shared_bodies(here, partner)
     elif draws.window is not None and draws.pasted is not None:
-        params = _one_window(draws.window, index, joint_masks(draws.pasted, parts))
-        mixed = functional.paste(x, partner, params, bodies)
-        given = functional.paste_share(params, x.shape[2], share)
+        params = _windows(draws.window, partner, joint_masks(draws.pasted, parts))
+        mixed = lay(
+            x, partner, params, here, options, tree=tree, confidence_channel=confidence_channel
+        )
+        given = laid_share(params, x.shape[2], partner, here, options, draws.share)
     else:
         raise ValueError("draws of a pasted batch need both a window and the pasted parts")
     lam = 1 - given
@@ -89,10 +120,10 @@ def apply_draws(
     return MixedBatch(mixed, target, partner, lam, params)
 
 
-def _one_window(window: Window, index: Tensor, joints: Tensor) -> Paste:
-    """The same windows for every clip of a batch."""
+def _windows(window: Window, partner: Tensor, joints: Tensor) -> Paste:
+    """Windows of a batch, or of its clips, for every clip."""
     start, length, source_start, source_length = (
-        torch.full_like(index, frames)
+        torch.zeros_like(partner) + (frames if isinstance(frames, int) else frames.to(partner))
         for frames in (window.start, window.length, window.source_start, window.source_length)
     )
     return Paste(start, length, source_start, source_length, joints)
@@ -106,18 +137,23 @@ class STMix(nn.Module):
 
     Args:
         layout: a layout, its name, or the path of its YAML file.
-        class_counts: `(K,)` training clips of each class (here only K matters).
+        class_counts: `(K,)` training clips of each class; beside K only `partners` heeds them.
         mixup_prob: share of the batches that get plain Mixup.
         window: shortest and longest paste window as a share of the frames.
-        coalition_sizes: how many parts are pasted; about half of them when not given.
+        coalition_sizes: how many parts are pasted, from 1 to P - 1; about half of them when not
+            given.
         presence: heed which bodies are there (see `apply_draws`).
         confidence_channel: a channel of `x` that is a confidence and no coordinate.
+        mixup_confidence: let Mixup average the confidence like a coordinate.
+        per_clip, partners, attach, keep_lengths, carry, blend, move_bodies: beyond the paper, see
+            `PasteOptions`.
         dims: order of the axes of `x`, such as `"NMTVC"`.
         generator: source of randomness; its own, seeded as torch is, when not given.
 
     Source: Zhang, Lin and Liu, Shap-Mix, IJCAI 2024, section on spatial-temporal mixing.
     """
 
+    class_counts: Tensor
     parts: Tensor
     coalitions: Tensor
 
@@ -131,6 +167,14 @@ class STMix(nn.Module):
         coalition_sizes: tuple[int, ...] | None = None,
         presence: bool = True,
         confidence_channel: int | None = None,
+        mixup_confidence: bool = False,
+        per_clip: bool = False,
+        partners: Partners = "shift",
+        attach: bool = False,
+        keep_lengths: bool = False,
+        carry: bool = False,
+        blend: int = 0,
+        move_bodies: bool = False,
         dims: str = "NCTVM",
         generator: Generator | None = None,
     ) -> None:
@@ -140,33 +184,61 @@ class STMix(nn.Module):
                 f"mixup_prob is {mixup_prob} and window {tuple(window)}; expected a probability, "
                 "and shares of the frames in (0, 1], the shortest first"
             )
+        self.options = PasteOptions(
+            per_clip, partners, attach, keep_lengths, carry, blend, move_bodies
+        )
+        if move_bodies and not presence:
+            raise ValueError("move_bodies without presence: only present bodies move, set both")
         self.layout = get_layout(layout)
-        self.num_classes = len(check_counts(class_counts))
+        self.tree = tree_of(self.layout)
+        counts = torch.from_numpy(check_counts(class_counts))
+        self.num_classes = len(counts)
         self.boundary = Boundary(self.layout, self.num_classes, dims)
         self.mixup_prob = mixup_prob
         self.window = window
         self.presence = presence
         self.confidence_channel = confidence_channel
+        self.mixup_confidence = mixup_confidence
         self.generator = own_generator() if generator is None else generator
-        coalitions = list_coalitions(self.layout.num_parts, coalition_sizes)
+        coalitions = list_coalitions(self.layout.num_parts, whole_sizes(coalition_sizes))
+        self.register_buffer("class_counts", counts.clone(), persistent=False)
         self.register_buffer("parts", part_masks(self.layout), persistent=False)
         self.register_buffer("coalitions", coalitions, persistent=False)
 
     def forward(self, x: Tensor, y: Tensor) -> MixedBatch:
         """Mix a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
         clips = self.boundary.enter(x, y)
-        return self.boundary.leave(self.mix(clips, y, self.draw(clips)))
+        return self.boundary.leave(self.mix(clips, y, self.draw(clips, y)))
 
-    def draw(self, x: Tensor) -> Draws:
-        """Random parameters for a batch `(N, C, T, V, M)`."""
-        shift = draw_shift(self.generator, len(x))
+    def draw(self, x: Tensor, y: Tensor) -> Draws:
+        """Random parameters for a batch `(N, C, T, V, M)` of classes `(N,)`."""
+        shift, partner = self._draw_partners(y)
         if shift == 0:
             return Draws(0)
         if uniform(self.generator) < self.mixup_prob:
-            return Draws(shift, mixup=uniform(self.generator))
-        window = draw_window(self.generator, x.shape[2], self.window)
-        row = integer(self.generator, 0, len(self.coalitions) - 1)
-        return Draws(shift, window=window, pasted=self.coalitions[row].expand(len(x), -1))
+            return Draws(shift, mixup=uniform(self.generator), partner=partner)
+        window, pasted = self._draw_windows(x)
+        return Draws(shift, window=window, pasted=pasted, partner=partner)
+
+    def _draw_partners(self, y: Tensor) -> tuple[int, Tensor | None]:
+        """A cyclic shift, or another pairing beside a shift of 1; 0 for nothing to mix."""
+        if self.options.partners == "shift" or len(y) == 1:
+            return draw_shift(self.generator, len(y)), None
+        if self.options.partners == "rarer":
+            return 1, draw_rarer(self.generator, self.class_counts[y])
+        return 1, random_cycle(self.generator, len(y)).to(y.device)
+
+    def _draw_windows(self, x: Tensor) -> tuple[Window, Tensor]:
+        """Windows and coalitions `(N, P)`: one for the batch, or one for each clip."""
+        last = len(self.coalitions) - 1
+        if not self.options.per_clip:
+            window = draw_window(self.generator, x.shape[2], self.window)
+            row = integer(self.generator, 0, last)
+            return window, self.coalitions[row].expand(len(x), -1)
+        windows = draw_windows(self.generator, len(x), x.shape[2], self.window)
+        none = torch.zeros(len(x), dtype=torch.int64, device=self.generator.device)
+        rows = integers(self.generator, none, none + last).to(self.coalitions.device)
+        return windows, self.coalitions[rows]
 
     def mix(self, x: Tensor, y: Tensor, draws: Draws) -> MixedBatch:
         """Apply random parameters to a batch `(N, C, T, V, M)`."""
@@ -178,6 +250,9 @@ class STMix(nn.Module):
             num_classes=self.num_classes,
             presence=self.presence,
             confidence_channel=self.confidence_channel,
+            mixup_confidence=self.mixup_confidence,
+            options=self.options,
+            tree=self.tree,
         )
 
     def observe(self, model: Model, x: Tensor, y: Tensor) -> None:

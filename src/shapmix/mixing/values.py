@@ -39,8 +39,12 @@ def class_values(
     background: Tensor,
     bodies: Tensor | None = None,
     batch_size: int = 256,
+    chosen: Tensor | None = None,
 ) -> Tensor:
     """`v_y(S; x)` for clips and coalitions: the probability of each clip's own class.
+
+    The empty coalition leaves nothing of a clip but which bodies it has: it is evaluated once for
+    each distinct row of `bodies`, not for each clip.
 
     Args:
         model: from `(B, C, T, V, M)` to logits `(B, K)`, as `evaluation` hands it out.
@@ -50,19 +54,48 @@ def class_values(
         background: `(C, T, V, M)`, stands in for the other joints.
         bodies: `(N, M)` bool, bodies that are there; the background stands in only for these.
         batch_size: masked clips in one forward.
+        chosen: `(N, Q)` bool, what to evaluate; everything when not given.
 
     Returns:
-        `(N, Q)` float32 in `[0, 1]`.
+        `(N, Q)` float32 in `[0, 1]`; 0 where not chosen.
     """
-    pairs = torch.arange(len(x) * len(joints), device=x.device)
-    values = []
-    for chunk in pairs.split(batch_size):
-        clip, coalition = chunk // len(joints), chunk % len(joints)
+    if chosen is None:
+        chosen = torch.ones(len(x), len(joints), dtype=torch.bool, device=x.device)
+    empty = ~joints.any(1)
+    values = x.new_zeros(len(x), len(joints), dtype=torch.float32)
+    if bool((chosen & empty).any()):
+        of_clips = _empty_values(model, x, y, background, bodies, batch_size)
+        values = torch.where(chosen & empty, of_clips[:, None], values)
+    for clip, coalition in zip(
+        *(part.split(batch_size) for part in (chosen & ~empty).nonzero(as_tuple=True)), strict=True
+    ):
         here = None if bodies is None else bodies[clip]
         masked = impute(x[clip], joints[coalition], background, here)
-        probability = model(masked).float().softmax(-1)
-        values.append(probability.gather(1, y[clip, None]).squeeze(1))
-    return torch.cat(values).view(len(x), len(joints))
+        values[clip, coalition] = _of_class(model(masked), y[clip])
+    return values
+
+
+def _empty_values(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    background: Tensor,
+    bodies: Tensor | None,
+    batch_size: int,
+) -> Tensor:
+    """`v_y` of clips of which the background took everything: `(N,)`."""
+    here = torch.ones(len(x), 1, dtype=torch.bool, device=x.device) if bodies is None else bodies
+    patterns, which = here.unique(dim=0, return_inverse=True)
+    blank = torch.zeros_like(x[:1]).expand(len(patterns), *x.shape[1:])
+    nothing = torch.zeros(len(patterns), x.shape[3], dtype=torch.bool, device=x.device)
+    masked = impute(blank, nothing, background, None if bodies is None else patterns)
+    logits = torch.cat([model(chunk) for chunk in masked.split(batch_size)])
+    return _of_class(logits[which], y)
+
+
+def _of_class(logits: Tensor, y: Tensor) -> Tensor:
+    """The probability of one class each: `(N, K)` and `(N,)` to `(N,)` float32."""
+    return logits.float().softmax(-1).gather(1, y[:, None]).squeeze(1)
 
 
 def clip_values(
