@@ -109,7 +109,7 @@ def test_unbiased_over_all_deals(depth):
 def test_correction_reduces_the_variance_of_clips_that_are_recognised_unequally():
     """v(S; x) that move with v(all; x), as those of real clips do."""
     known = torch.tensor([0.2, 0.5, 0.9])
-    values = torch.stack([torch.full((3,), 0.1), 0.6 * known, 0.8 * known, known], 1)
+    values = torch.stack([torch.full((3,), 0.1), 0.4 * known, 0.6 * known, known], 1)
     corrected = all_deals(values, 1)[:, 1:3].var(0)
     plain = values[:, 1:3].var(0, correction=0)  # of one clip drawn for each coalition
     assert (corrected < 0.1 * plain).all()

@@ -39,7 +39,7 @@ def make(background, seed=0, **options):
 def test_without_options_the_published_steps_in_the_published_order(batch, background):
     """Bit for bit, and with the same random numbers, as by the pure functions."""
     x, y = batch
-    mixer = make(background, presence=False)
+    mixer = make(background, presence=False, label_weight="area")
     generator = torch.Generator().manual_seed(0)
     counts = torch.tensor(COUNTS)
     for _ in range(5):
@@ -114,6 +114,21 @@ def test_sources_that_rearrange_nothing(background):
     torch.testing.assert_close(even, torch.full((6, 20), 0.05))
     found, turned = (make(background, guidance=kind) for kind in ("saliency", "anti"))
     assert torch.equal(turned.distribution().argmin(1), found.distribution().argmax(1))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "saliency"),
+        ({"label_weight": "area"}, "area"),
+        ({"estimator": "sampled"}, "area"),
+        ({"preset": "paper"}, "area"),
+        ({"preset": "paper", "estimator": "exact"}, "area"),
+        ({"preset": "paper", "estimator": "exact", "label_weight": "saliency"}, "saliency"),
+    ],
+)
+def test_labels_follow_saliency_where_it_is_known(background, options, expected):
+    assert ShapMix("ntu25", COUNTS, background, **options).choice.label_weight == expected
 
 
 @pytest.mark.parametrize("estimator", ["exact", "sampled"])

@@ -61,7 +61,9 @@ def test_partners_in_a_batch(partners, batch, background):
     for mixup_prob in (0.0, 1.0):
         generator = torch.Generator().manual_seed(0)
         options = {"partners": partners, "mixup_prob": mixup_prob, "generator": generator}
-        guided = ShapMix("ntu25", COUNTS, background, warmup_epochs=0, **options)
+        guided = ShapMix(
+            "ntu25", COUNTS, background, warmup_epochs=0, label_weight="area", **options
+        )
         for mixer in (STMix("ntu25", COUNTS, **options), guided):
             for _ in range(5):
                 mixed = mixer(marks, y)
@@ -113,7 +115,7 @@ def test_clips_have_windows_and_parts_of_their_own(batch, background, generator)
     x, y = batch
     options = {"mixup_prob": 0, "per_clip": True, "generator": generator}
     unguided = STMix("ntu25", COUNTS, **options)
-    guided = ShapMix("ntu25", COUNTS, background, warmup_epochs=0, **options)
+    guided = ShapMix("ntu25", COUNTS, background, warmup_epochs=0, label_weight="area", **options)
     for mixer, coalitions in ((unguided, unguided.coalitions), (guided, guided.coalitions)):
         drawn = [mixer(x, y).paste for _ in range(20)]
         assert any(len(paste.start.unique()) > 1 for paste in drawn)

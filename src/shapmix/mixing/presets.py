@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from shapmix.mixing.options import LabelWeight
+
 Estimator = Literal["exact", "sampled"]
 
 
@@ -16,11 +18,28 @@ class Preset:
     mixup_prob: float
     presence: bool
     mixup_confidence: bool
+    label_weight: LabelWeight
 
 
 PRESETS = {
-    "default": Preset("exact", 0.2, 0.5, 0.25, presence=True, mixup_confidence=False),
-    "paper": Preset("sampled", 0.2, 0.9, 0.25, presence=False, mixup_confidence=True),
+    "default": Preset(
+        estimator="exact",
+        tau=0.2,
+        momentum=0.5,
+        mixup_prob=0.25,
+        presence=True,
+        mixup_confidence=False,
+        label_weight="saliency",
+    ),
+    "paper": Preset(
+        estimator="sampled",
+        tau=0.2,
+        momentum=0.9,
+        mixup_prob=0.25,
+        presence=False,
+        mixup_confidence=True,
+        label_weight="area",
+    ),
 }
 
 
@@ -33,6 +52,8 @@ def resolve(preset: str, given: dict[str, object]) -> Preset:
     if preset not in PRESETS:
         raise ValueError(f"preset {preset!r} is not known; expected one of {', '.join(PRESETS)}")
     choice = replace(PRESETS[preset], **given)  # type: ignore[arg-type]
+    if choice.estimator == "sampled" and "label_weight" not in given:
+        choice = replace(choice, label_weight="area")  # it knows no saliency of single parts
     if choice.estimator not in ("exact", "sampled"):
         raise ValueError(f'estimator is {choice.estimator!r}; expected "exact" or "sampled"')
     if not choice.tau > 0 or not 0 <= choice.momentum < 1:

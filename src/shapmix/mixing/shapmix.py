@@ -74,8 +74,11 @@ class ShapMix(nn.Module):
         eval_batch_size: masked clips in one evaluation forward.
         per_clip, partners, attach, keep_lengths, carry, blend, move_bodies: beyond the paper, how
             clips are pasted: see `PasteOptions`.
-        guidance, guidance_seed, tail_aware, tau_end, tau_epochs, class_tau, label_weight: beyond
-            the paper, what guides: see `GuideOptions`.
+        guidance, guidance_seed, tail_aware, tau_end, tau_epochs, class_tau: beyond the paper, what
+            guides: see `GuideOptions`.
+        label_weight: `"saliency"`, the label of a guided mix follows the share of the rarer class's
+            saliency in it, or `"area"`, the share of joints as published (the default where the
+            estimator is `"sampled"`).
         fixed_scores: `(K, Q)` scores of the coalitions in place of the saliency, or their K Q
             numbers row after row; for experiments whose truth is known.
         dims: order of the axes of `x`, such as `"NMTVC"`.
@@ -128,7 +131,7 @@ class ShapMix(nn.Module):
         tau_end: float | None = None,
         tau_epochs: int | None = None,
         class_tau: ClassTau = "same",
-        label_weight: LabelWeight = "area",
+        label_weight: LabelWeight | None = None,
         fixed_scores: Tensor | Sequence[float] | None = None,
         dims: str = "NCTVM",
         generator: Generator | None = None,
@@ -141,6 +144,7 @@ class ShapMix(nn.Module):
             "mixup_prob": mixup_prob,
             "presence": presence,
             "mixup_confidence": mixup_confidence,
+            "label_weight": label_weight,
         }
         choice = resolve(preset, {k: v for k, v in given.items() if v is not None})
         if warmup_epochs < 0 or saliency_budget < 0 or clips_per_class < 1 or eval_batch_size < 1:
@@ -150,7 +154,7 @@ class ShapMix(nn.Module):
                 "0 or more for the first two and 1 or more for the others"
             )
         guiding = GuideOptions(
-            guidance, guidance_seed, tail_aware, tau_end, tau_epochs, class_tau, label_weight
+            guidance, guidance_seed, tail_aware, tau_end, tau_epochs, class_tau, choice.label_weight
         )
         guiding.check_with(estimator=choice.estimator, warmup_epochs=warmup_epochs)
         self.choice = choice
