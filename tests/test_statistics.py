@@ -319,6 +319,12 @@ def test_ties_share_their_ranks():
     assert rank_test(np.ones((3, 4))).p_value is None
 
 
+def test_means_of_the_same_numbers_are_ties_whatever_the_rounding():
+    one, other = np.mean([0.1, 0.2, 0.3]), np.mean([0.3, 0.2, 0.1])
+    assert one != other
+    np.testing.assert_array_equal(rank_test([[one, other, 0]]).ranks, [1.5, 1.5, 3])
+
+
 def test_too_little_for_a_test():
     one = rank_test([[3, 2, 1]])
     assert (one.p_value, one.critical_difference) == (None, None)

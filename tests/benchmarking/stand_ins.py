@@ -14,6 +14,6 @@ def row(key, status="ok", **values):
 
 def job_that_may_kill(tasks, work, source):
     """Rows that tell the process; the method "deadly" takes its process with it."""
-    if tasks[0].method == "deadly":
+    if any(task.method == "deadly" for task in tasks):
         os._exit(9)
     return [row(task.key, method=task.method, seed=os.getpid()) for task in tasks]

@@ -1,6 +1,7 @@
 """`shapmix benchmark`, as a user types it."""
 
 import pytest
+from tiny_suite import content
 
 from shapmix.benchmarking.table import read_results
 from shapmix.commands import cli
@@ -53,6 +54,24 @@ def test_nothing_is_started_at_a_limit_of_no_hours(command, training):
     assert "0 done, 0 failed, 4 left" in out
     assert "no leaderboard" in out
     assert training.trained == []
+
+
+def test_a_part_without_the_baseline_ends_well_and_names_are_those_of_the_suite(command, training):
+    status, out, err = command("--only", "mixup")
+    assert (status, err) == (0, "")
+    assert "no leaderboard yet: no results of baseline 'ce'" in out
+    status, _, err = command("--report-only")
+    assert status == 1
+    assert "no results of baseline 'ce'" in err
+    methods = content()["methods"]
+    renamed = {"plain": methods["ce"], "mixed": methods["mixup"]}
+    status, out, err = command(methods=renamed, baseline="plain", runs=[{"seeds": 2}])
+    assert (status, err) == (0, "")
+    assert len(training.trained) == 4
+    board = (command.results.parent / "leaderboard.md").read_text()
+    assert "Gain on plain" in board
+    assert "| mixed |" in board
+    assert "mixup" not in board
 
 
 def test_failures_are_told_and_make_the_status_1(command, training):

@@ -14,7 +14,7 @@ from stand_ins import job_that_may_kill
 from tiny_suite import content, tiny
 
 from shapmix.benchmarking.engine import pending, run_tasks
-from shapmix.benchmarking.prepare import archive_path, lock, run_folder, split_path
+from shapmix.benchmarking.prepare import archive_path, lock, log_file, run_folder, split_path
 from shapmix.benchmarking.progress import Durations, duration
 from shapmix.benchmarking.suite import SuiteError, load_suite
 from shapmix.benchmarking.table import append_results, read_results
@@ -76,7 +76,7 @@ def test_a_task_that_fails_does_not_stop_the_others_and_is_run_again(settings, t
     status = {row["key"]: (row["status"], row["error"]) for row in rows(given)}
     assert status[tasks[0].key] == ("failed", "RuntimeError: no luck\nat all")
     assert [status[task.key] for task in tasks[1:]] == [("ok", "")] * 3
-    assert "no luck" in run_folder(given.work, tasks[0]).with_suffix(".log").read_text()
+    assert "no luck" in log_file(given.work, tasks[0]).read_text()
     training.fails = lambda config: False
     run_tasks(tasks, given)
     assert training.trained[4:] == [("none", 0)]
@@ -89,6 +89,17 @@ def test_run_folders_go_when_they_are_recorded(settings, training):
     run_tasks(tasks, given, keep=lambda task: task.method == "ce")
     assert run_folder(given.work, tasks[0]).is_dir()
     assert not run_folder(given.work, tasks[1]).exists()
+
+
+def test_the_log_of_a_failed_task_stays_when_another_is_done(settings, training):
+    ce = content()["methods"]["ce"]
+    methods = {"budget-0.02": ce, "budget-0.05": {"mixer": "mixup"}}
+    failing, passing = tasks = make_tasks(tiny(methods=methods, baseline=None, runs=[{"seeds": 1}]))
+    training.fails = lambda config: config.mixer == "none"
+    given = settings()
+    run_tasks(tasks, given)
+    assert "no luck" in log_file(given.work, failing).read_text()
+    assert not log_file(given.work, passing).exists()
 
 
 def test_a_run_that_was_not_recorded_is_read_and_not_trained_again(settings, training):
@@ -245,7 +256,8 @@ def test_a_suite_that_was_killed_goes_on(settings, suite_file, worker_environmen
 
 def test_only_the_task_that_kills_its_worker_fails(settings, monkeypatch):
     monkeypatch.setattr("shapmix.benchmarking.engine.run_job", job_that_may_kill)
-    methods = {"deadly": {"mixer": "none"}, "ce": content()["methods"]["ce"], "mixup": {}}
+    deadly = {"of": "ce", "second_stage": {"kind": "tau-norm"}}  # in one job with its base
+    methods = {"deadly": deadly, "ce": content()["methods"]["ce"], "mixup": {}}
     tasks = make_tasks(tiny(methods=methods, runs=[{"seeds": 1}]))
     given = settings(jobs=2)
     run_tasks(tasks, given)

@@ -95,6 +95,11 @@ def test_two_processes_write_to_one_table(tmp_path):
     ]
 
 
+def test_a_table_is_no_csv(tmp_path):
+    with pytest.raises(TableError, match=r"give \.parquet"):
+        append_results(tmp_path / "r.csv", [row("a")])
+
+
 def test_another_file_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "r.parquet"
     path.write_text("not mine")

@@ -177,6 +177,13 @@ def test_runs_that_differ_in_more_than_the_method_are_not_paired(tmp_path, rows)
     assert found.gain(other["dataset"], "mixup", "tail").pairs == 5
 
 
+def test_data_sets_with_the_same_test_clips_are_told(tmp_path, rows):
+    some = [row | {"dataset": "longer"} for row in rows if row["dataset"] == "ucla"]
+    (warning,) = standings_table(standings_of(tmp_path, [*rows, *some])).warnings
+    assert warning.startswith("ucla, longer have the same test clips")
+    assert standings_table(standings_of(tmp_path, rows)).warnings == ()
+
+
 @pytest.mark.parametrize("methods", [(BASELINE,), (BASELINE, "mixup")])
 def test_one_data_set_has_no_means(tmp_path, methods):
     found = standings_of(tmp_path, make_rows(2, methods, ("ucla",)))

@@ -84,6 +84,16 @@ def test_only_chosen_tasks_count(tmp_path):
     assert benchmark.warnings == ("left out: 1 results of other tasks or settings.",)
 
 
+def test_tasks_are_called_and_have_the_folds_as_the_suite_says(tmp_path):
+    rows = [make_row("shap-mix", "ucla", 0, fold=fold) for fold in ("a", "b")]
+    path = write_table(tmp_path / "results.parquet", rows)
+    name = {"method": "ours", "dataset": "nw", "backbone": "gcn"}
+    called = {row["key"]: name | {"fold": row["fold"]} for row in rows}
+    assert list(read_benchmark(path, keys=called).outcomes) == [("gcn", "nw", "ours")]
+    with pytest.raises(RunError, match="no run with all its folds"):
+        read_benchmark(path, keys=called | {"not yet": name | {"fold": "c"}})
+
+
 def test_selected_epoch(tmp_path):
     row = make_row("shap-mix", "ucla", 0)
     row["predictions_best"] = row["labels"]

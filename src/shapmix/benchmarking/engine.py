@@ -14,7 +14,7 @@ from typing import Any, Literal
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from shapmix.benchmarking.prepare import prepare_archives, run_folder
+from shapmix.benchmarking.prepare import log_file, prepare_archives, run_folder
 from shapmix.benchmarking.table import append_results, finished_keys
 from shapmix.benchmarking.tasks import Task
 from shapmix.benchmarking.worker import Row, failed_row, run_job
@@ -81,9 +81,8 @@ def run_tasks(
         task = by_key[row["key"]]
         if row["status"] == "ok" and not (settings.keep_runs or keep(task)):
             # Only now: until it is recorded, a run that is done must not have to be done again.
-            folder = run_folder(settings.work, task)
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.with_suffix(".log").unlink(missing_ok=True)
+            shutil.rmtree(run_folder(settings.work, task), ignore_errors=True)
+            log_file(settings.work, task).unlink(missing_ok=True)
         on_row(row)
 
 
@@ -116,20 +115,21 @@ def _rows(jobs: list[Job], settings: Settings) -> Iterator[Row]:
                 return
             except TerminatedWorkerError:
                 suspects = dict.fromkeys(running.values())
-            for job in suspects:
-                for row in _alone(job, settings):
+            # Task by task: what goes well before one kills its worker has not failed.
+            for task in (task for job in suspects for task in job if task.key in waiting):
+                for row in _alone(task, settings):
                     del waiting[row["key"]]
                     yield row
 
 
-def _alone(job: Job, settings: Settings) -> list[Row]:
-    """The rows of a job while nothing else runs."""
+def _alone(task: Task, settings: Settings) -> list[Row]:
+    """The row of a task while nothing else runs; none if another process works on it."""
     try:
-        call = delayed(run_job)(job, settings.work, settings.data)
+        call = delayed(run_job)((task,), settings.work, settings.data)
         rows: list[Row] = Parallel(2)([call])[0]  # two, as one would be this very process
     except TerminatedWorkerError as error:
         reason = f"its worker was killed, twice, perhaps for lack of memory: {error}"
-        return [failed_row(task, reason) for task in job]
+        return [failed_row(task, reason)]
     return rows
 
 

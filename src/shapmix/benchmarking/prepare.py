@@ -44,6 +44,12 @@ def run_folder(work: Path, task: Task) -> Path:
     return work / "runs" / f"{task.name}-{task.key[:8]}"
 
 
+def log_file(work: Path, task: Task) -> Path:
+    """What was printed while the task ran."""
+    folder = run_folder(work, task)
+    return folder.with_name(f"{folder.name}.log")  # the name of a method may have a dot
+
+
 def located(task: Task, work: Path) -> TrainConfig:
     """The configuration of a task (of its base, for a second stage) with its paths."""
     trained = task.base or task

@@ -85,11 +85,15 @@ def read_results(path: str | Path, columns: Iterable[str] = SCHEMA) -> pa.Table:
     """The table of results at `path`, or these columns of it; empty where there is no file.
 
     Raises:
-        TableError: the file is damaged or has other columns.
+        TableError: the file is damaged or has other columns, or would be its own CSV.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if Path(path).suffix == ".csv":
+        raise TableError(
+            f"{path}: the table is a Parquet file, with a CSV beside it; give .parquet"
+        )
     names = list(columns)
     schema = pa.schema([arrow_schema().field(name) for name in names])
     try:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from filelock import Timeout
 
-from shapmix.benchmarking.prepare import located, lock, prepare_split, run_folder
+from shapmix.benchmarking.prepare import located, lock, log_file, prepare_split, run_folder
 from shapmix.benchmarking.table import METRICS, SCHEMA, VALIDATION
 from shapmix.benchmarking.tasks import Task, digest
 
@@ -31,9 +31,8 @@ def run_job(tasks: Sequence[Task], work: Path, source: Path) -> list[Row]:
     """
     rows = []
     for task in tasks:
-        folder = run_folder(work, task)
         try:
-            with lock(folder, timeout=0), _logged(folder.with_suffix(".log")):
+            with lock(run_folder(work, task), timeout=0), _logged(log_file(work, task)):
                 rows.append(_run(task, work, source))
         except Timeout:
             continue

@@ -10,7 +10,7 @@ the suite (--only, --datasets, --backbones, --seeds), may write to one table at 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -60,6 +60,7 @@ def run(args: Namespace) -> None:
     from shapmix.benchmarking.progress import Durations, Monitor, duration
     from shapmix.benchmarking.suite import load_suite
     from shapmix.benchmarking.tasks import Chosen, make_tasks
+    from shapmix.reporting import RunError
 
     suite = load_suite(args.suite)
     names = (args.only, args.datasets, args.backbones, args.seeds)
@@ -95,7 +96,16 @@ def run(args: Namespace) -> None:
         failed = monitor.failed
         done = len(tasks) - len(monitor.left) - failed
         print(f"{done} done, {failed} failed, {len(monitor.left)} left; table: {settings.results}")
-    _report(settings.results, suite.baseline, {task.key for task in make_tasks(suite)})
+    called = {
+        task.key: {name: getattr(task, name) for name in ("method", "dataset", "backbone", "fold")}
+        for task in make_tasks(suite)
+    }
+    try:
+        _report(settings.results, suite.baseline, called)
+    except RunError as error:
+        if args.report_only:
+            raise
+        print(f"no leaderboard yet: {error}")  # a part of the suite has been done
     if failed:
         raise ValueError(
             f"{failed} of {len(tasks)} tasks failed; the column error of the table says why, "
@@ -103,18 +113,20 @@ def run(args: Namespace) -> None:
         )
 
 
-def _report(results: Path, baseline: str | None, keys: set[str]) -> None:
-    """Write the leaderboard of the tasks with these keys beside the table and print it."""
+def _report(results: Path, baseline: str | None, called: Mapping[str, Mapping[str, str]]) -> None:
+    """Write the leaderboard of these tasks, by key, beside the table and print it."""
     from rich.console import Console
 
+    from shapmix.benchmarking.prepare import lock
     from shapmix.benchmarking.table import finished_keys
     from shapmix.reporting.leaderboard import write_leaderboard
 
     ended = {key for key, status in finished_keys(results).items() if status == "ok"}
-    if not ended & keys:
+    if not ended & called.keys():
         print("no task has ended well yet, so there is no leaderboard")
         return
-    leaderboard = write_leaderboard(results, results.parent, baseline, keys=keys)
+    with lock(results.with_name("leaderboard.html")):  # others may end at the same time
+        leaderboard = write_leaderboard(results, results.parent, baseline, keys=called)
     console = Console()
     for table in leaderboard.tables:
         console.print(table)

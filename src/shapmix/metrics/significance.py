@@ -12,7 +12,8 @@ from shapmix.metrics.groups import Floats
 LEAST_PAIRS = 5  # with fewer, no p-value: the smallest possible one is 2 ** (1 - pairs)
 _EXACT = 16  # pairs up to which all flips are tried
 _FLIPS = 50_000  # drawn at random beyond
-_ROUNDING = 1e-12
+_DECIMALS = 12  # what differs beyond them is equal
+_ROUNDING = 10**-_DECIMALS
 
 
 def sign_flip_test(
@@ -106,7 +107,8 @@ def rank_test(scores: ArrayLike) -> RankTest:
     Raises:
         ValueError: not a matrix of finite numbers. ImportError: scipy is not installed.
     """
-    values = np.asarray(scores, dtype=np.float64)
+    # Means of the same numbers in another order differ by rounding; they are ties.
+    values = np.round(np.asarray(scores, dtype=np.float64), _DECIMALS)
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(
             f"scores has shape {values.shape}; expected finite numbers, a row for each block and "

@@ -55,6 +55,7 @@ class Outcome:
 
 
 Key = tuple[str, str, str]  # backbone, data set, method
+Keys = Collection[str] | Mapping[str, Mapping[str, str]]  # of tasks; or key -> how it is called
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +81,7 @@ class Benchmark:
         return list(dict.fromkeys(key[part] for key in self.outcomes))
 
 
-def read_benchmark(
-    path: Path, which: Which = "last", keys: Collection[str] | None = None
-) -> Benchmark:
+def read_benchmark(path: Path, which: Which = "last", keys: Keys | None = None) -> Benchmark:
     """Read the Parquet table of a benchmark.
 
     Of several results of the same method, data set, backbone, seed and fold the latest counts. Runs
@@ -90,7 +89,9 @@ def read_benchmark(
 
     Args:
         which: the predictions of the last epoch, or of the epoch selected on validation clips.
-        keys: of the tasks that count; all by default. A table may have tasks of older settings.
+        keys: of the tasks that count; all by default. A table may have tasks of older settings, or
+            of another suite with other names for the same, so a mapping says how each is called:
+            method, dataset, backbone and fold. All the folds that it names are needed, too.
 
     Raises:
         RunError: the file is missing, no such table, or has no successful task; or a run has no
@@ -98,7 +99,12 @@ def read_benchmark(
         ImportError: pyarrow is not installed.
     """
     everything = _read_rows(path, which)
-    chosen = [row for row in everything if keys is None or row["key"] in keys]
+    called = keys if isinstance(keys, Mapping) else {}
+    chosen = [
+        {**row, **called.get(row["key"], {})}
+        for row in everything
+        if keys is None or row["key"] in keys
+    ]
     rows, repeated = _latest(chosen)
     passed = [row for row in rows if row["status"] == "ok"]
     if not passed:
@@ -108,7 +114,7 @@ def read_benchmark(
         runs.setdefault((_key(row), row["seed"]), []).append(row)
     outcomes: dict[Key, dict[int, Outcome]] = {}
     lacking = 0
-    folds = _folds(rows)
+    folds = _folds([*rows, *called.values()])
     for (key, seed), members in runs.items():
         if {row["fold"] for row in members} == folds[key[:2]]:
             outcomes.setdefault(key, {})[seed] = _pool(members, which)

@@ -1,11 +1,11 @@
 """The leaderboard of a benchmark: Markdown, an HTML page, and pictures for documents."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapmix.reporting.benchmark import Benchmark, read_benchmark
+from shapmix.reporting.benchmark import Benchmark, Keys, read_benchmark
 from shapmix.reporting.files import RunError
 from shapmix.reporting.grid import Table
 from shapmix.reporting.leaderboard_figures import (
@@ -53,7 +53,7 @@ def write_leaderboard(
     baseline: str | None = None,
     resamples: int = 2000,
     which: Which = "last",
-    keys: Collection[str] | None = None,
+    keys: Keys | None = None,
 ) -> Leaderboard:
     """Rank the methods of a benchmark and write what there is to say.
 
@@ -66,7 +66,8 @@ def write_leaderboard(
         baseline: the method on which gains are; the first of the table by default.
         resamples: of the bootstrap.
         which: the last epoch, or the one selected on validation clips.
-        keys: of the tasks that count, such as those of the suite as it is now; all by default.
+        keys: of the tasks that count, such as those of the suite as it is now, or a mapping of them
+            to their names; see `read_benchmark`. All by default.
 
     Raises:
         RunError: no such table, nothing in it, or no such baseline.

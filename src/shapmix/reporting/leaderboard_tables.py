@@ -102,6 +102,11 @@ def standings_table(standings: Standings) -> Table:
             "training clips. Bold: the best of those with the most seeds.",
             *_common_note(standings),
         ),
+        warnings=tuple(
+            f"{', '.join(names)} have the same test clips, but means and ranks take data sets for "
+            "independent: their intervals are too narrow, their tests too bold."
+            for names in standings.same_clips
+        ),
         turns=True,
     )
 
@@ -256,8 +261,8 @@ def _with_mean(standings: Standings) -> list[str]:
 def _gain_notes(standings: Standings) -> tuple[str, ...]:
     return (
         f"Gains are in percentage points, of runs paired by seed ({standings.seeds} pairs a data "
-        "set, unless a cell says how many). In brackets: 95 % intervals by a hierarchical "
-        "bootstrap over seeds and test clips; with few seeds they are too narrow.",
+        "set, unless a cell says how many). In brackets: 95 % intervals, each by itself, by a "
+        "hierarchical bootstrap over seeds and test clips; with few seeds they are too narrow.",
         "p: paired sign-flip test over seeds, adjusted for the methods of the column by Holm's "
         "method. Of n pairs it is at least 2^(1 - n), so there is none with fewer than 5. It tells "
         "whether other seeds would show a gain on these clips, the interval also whether other "

@@ -72,6 +72,23 @@ class Standings:
         return bool(self.complete) and all(map(len, self.common.values()))
 
     @property
+    def same_clips(self) -> list[list[str]]:
+        """Data sets that have their test clips in common with others, such as lengths of training.
+
+        They are no independent data sets, as tests and intervals of means take them to be.
+        """
+        groups: dict[frozenset[str], list[str]] = {}
+        for name in self.datasets:
+            tested = {
+                run.test_set
+                for (d, _), runs in self.outcomes.items()
+                if d == name
+                for run in runs.values()
+            }
+            groups.setdefault(frozenset(tested), []).append(name)
+        return [names for names in groups.values() if len(names) > 1]
+
+    @property
     def unpaired(self) -> int:
         """How many runs have a seed of the baseline's, but other test clips or class counts."""
         return sum(
