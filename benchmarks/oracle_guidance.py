@@ -25,7 +25,7 @@ from shapmix.mixing.guidance import additive_scores
 from shapmix.mixing.saliency import score
 from shapmix.reporting.leaderboard import write_leaderboard
 
-BUDGET = 0.2
+SHAPMIX = {"saliency_budget": 0.2, "momentum": 0.3, "clips_per_class": 8}
 
 
 def true_scores() -> list[float]:
@@ -40,7 +40,7 @@ def true_scores() -> list[float]:
 
 def mixing(**options: Any) -> dict[str, Any]:
     """Shap-Mix with these options."""
-    return {"mixer": "shapmix", "mixer_options": {"saliency_budget": BUDGET, **options}}
+    return {"mixer": "shapmix", "mixer_options": {**SHAPMIX, **options}}
 
 
 def suite(seeds: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     words = [sys.executable, sharding_worker.__file__]
     processes = [subprocess.Popen([*words, str(rank), str(folder)]) for rank in range(2)]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 

@@ -25,7 +25,7 @@ PRESETS = {
     "default": Preset(
         estimator="exact",
         tau=0.2,
-        momentum=0.5,
+        momentum=0.3,
         mixup_prob=0.25,
         presence=True,
         mixup_confidence=False,

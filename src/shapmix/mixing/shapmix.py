@@ -67,7 +67,7 @@ class ShapMix(nn.Module):
             given.
         saliency_budget: most evaluation forwards of `"exact"`, as a share of the training compute
             of the epoch; what a small epoch cannot spend is saved for the next.
-        clips_per_class: most clips of a class that one refresh evaluates.
+        clips_per_class: most clips of a class that one refresh looks at.
         presence: heed which bodies are there (see `apply_draws`).
         confidence_channel: a channel of `x` that is a confidence and no coordinate.
         mixup_confidence: let Mixup average the confidence like a coordinate.
@@ -113,7 +113,7 @@ class ShapMix(nn.Module):
         window: tuple[float, float] = (7 / 16, 11 / 16),
         coalition_sizes: tuple[int, ...] | None = None,
         saliency_budget: float = 0.05,
-        clips_per_class: int = 4,
+        clips_per_class: int = 8,
         presence: bool | None = None,
         confidence_channel: int | None = None,
         mixup_confidence: bool | None = None,
