@@ -169,7 +169,8 @@ def test_more_budget_deals_deeper(layout, background, counts, model):
     x = torch.randn(48, 3, 16, 25, 2, generator=torch.Generator().manual_seed(0))
     y = torch.arange(48) % 6
     for budget, forwards in [(6 * 34 + 4, 204), (6 * 64 + 4, 384), (10**6, 6 * 124)]:
-        mixer = ShapMix(layout, counts, background, saliency_budget=budget / 6 / 48)
+        share = budget / 6 / 48
+        mixer = ShapMix(layout, counts, background, saliency_budget=share, clips_per_class=4)
         calls = []
 
         def counted(clips, calls=calls):
