@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from shapmix.inference.explain import explain_classes, explain_clip
+from shapmix.inference.sampled import sample_clip
 from shapmix.layouts import get_layout
+from shapmix.mixing.background import stretch
 
 LAYOUT = get_layout("kinect20")
 BACKGROUND = torch.zeros(3, 8, 20, 1)
@@ -137,6 +139,21 @@ def test_any_partition_of_the_joints():
     assert any("both" in name for name, _ in found.coalitions(0, top=6))
     with pytest.raises(ValueError, match="no partition"):
         explain_clip(model, x[0], BACKGROUND, LAYOUT, parts={"a": [0, 1], "b": [2]})
+
+
+def test_a_background_of_another_length_is_stretched_as_in_training():
+    x, y = random_batch()
+    short = torch.randn(3, 4, 20, 1, generator=torch.Generator().manual_seed(5))
+    long = stretch(short, 8)
+    one, other = (explain_classes(random_model(), [(x, y)], b, LAYOUT, 3) for b in (short, long))
+    assert torch.equal(one.clip_values, other.clip_values)
+    clips = [explain_clip(random_model(), x[0], b, LAYOUT).clip_values for b in (short, long)]
+    assert torch.equal(*clips)
+    sampled = [
+        sample_clip(random_model(), x[0], b, LAYOUT, pairs=2, generator=torch.Generator())
+        for b in (short, long)
+    ]
+    assert torch.equal(sampled[0].clip_parts, sampled[1].clip_parts)
 
 
 def test_no_clips_at_all():

@@ -11,7 +11,6 @@ from shapmix.mixing.coalitions import (
     generalized_shapley_matrix,
     joint_masks,
     list_coalitions,
-    names,
     part_masks,
 )
 
@@ -42,11 +41,10 @@ def test_codes_number_the_columns(parts):
     assert codes.tolist() == list(range(2**parts))
 
 
-def test_joints_and_names(layout):
+def test_joints_of_coalitions(layout):
     masks = joint_masks(list_coalitions(5), part_masks(layout))
     members = [set(layout.parts["trunk"]) | set(layout.parts[layout.part_names[1]])]
     assert set(masks[0].nonzero().squeeze(1).tolist()) == members[0]
-    assert names(layout, list_coalitions(5))[0] == f"trunk + {layout.part_names[1]}"
 
 
 @pytest.mark.parametrize("parts", range(2, 7))

@@ -90,6 +90,19 @@ def test_presence():
     assert torch.equal(functional.presence(x), expected)
 
 
+def test_mean_clip_of_foreign_axes():
+    """The channels are not taken for bodies: the same clip, in the same order as the batches."""
+    x = torch.randn(6, 3, 8, 4, 2) + 5
+    x[:4, ..., 1] = 0
+    expected = mean_clip([x])
+    for dims in ("NMTVC", "NTVCM", "NVMCT"):
+        foreign = x.permute(["NCTVM".index(axis) for axis in dims])
+        back = ["NCTVM".index(axis) - 1 for axis in dims[1:]]
+        assert torch.equal(mean_clip([foreign], dims=dims), expected.permute(back))
+    with pytest.raises(ValueError, match="N first"):
+        mean_clip([x], dims="NMTV")
+
+
 def test_mean_clip_averages_over_present_bodies():
     x = torch.randn(6, 3, 8, 4, 3)
     x[:4, ..., 1] = 0

@@ -245,6 +245,29 @@ def test_labels_by_saliency_against_each_pair(tail_aware, move_bodies, batch, ba
         torch.testing.assert_close(mixed.target.sum(1), torch.ones(12))
 
 
+def test_labels_by_another_class(batch, background):
+    """They are those of a mixer whose classes have one another's values, along one cycle."""
+    wrong = make(background, label_weight="other-class", guidance="uniform")
+    right = make(background, label_weight="saliency", guidance="uniform")
+    others = wrong.guide.others
+    assert sorted(others.tolist()) == list(range(6))
+    assert (others != torch.arange(6)).all()
+    right.saliency.values.copy_(wrong.saliency.values[others])
+    for _ in range(3):
+        found, expected = wrong(*batch), right(*batch)
+        assert torch.equal(found.x, expected.x)
+        assert torch.equal(found.target, expected.target)
+
+
+def test_labels_by_saliency_make_no_matrix_in_a_step(batch, background, monkeypatch):
+    """On an accelerator that would be a copy from the host in every batch."""
+    mixer = make(background, label_weight="saliency")
+    shares = part_shares(mixer.saliency.shapley_values(torch.eye(5, dtype=torch.bool)))
+    torch.testing.assert_close(part_shares(mixer.saliency.part_values()), shares)
+    monkeypatch.delattr("shapmix.mixing.saliency.generalized_shapley_matrix")
+    assert (mixer(*batch).lam < 1).any()
+
+
 def test_what_is_left_of_the_rarer_class_is_its_weight():
     """Two classes, one part that carries all: a mix that has it whole has the whole label."""
     shares = part_shares(torch.tensor([[0.0, 0, -1], [-2, 3, 0]]))
@@ -252,6 +275,10 @@ def test_what_is_left_of_the_rarer_class_is_its_weight():
     pasted = torch.tensor([[False, True, False], [True, False, True]])
     guide = torch.tensor([1, 1])
     assert salient_share(shares, guide, pasted).tolist() == [1, 0]
+    many = part_shares(torch.rand(200, 5, generator=torch.Generator().manual_seed(0)))
+    assert many.sum(1).max() > 1, "rounding"
+    everything = torch.ones(200, 5, dtype=torch.bool)
+    assert salient_share(many, torch.arange(200), everything).max() == 1
 
 
 def test_labels_in_the_warm_up_are_by_area(batch, background):
@@ -276,7 +303,7 @@ def test_without_the_tail_the_partner_always_gives_its_parts(batch, background):
     [
         ({"guidance": "guess"}, "saliency, uniform, shuffled, other-class, anti"),
         ({"class_tau": "own"}, "same, scaled"),
-        ({"label_weight": "joint"}, "area, saliency"),
+        ({"label_weight": "joint"}, "area, saliency, other-class"),
         ({"label_weight": "saliency", "estimator": "sampled"}, 'estimator="exact" only'),
         ({"label_weight": "saliency", "preset": "paper"}, 'estimator="exact" only'),
         ({"tau_end": 0.1}, "give both or neither"),

@@ -185,6 +185,15 @@ def test_budget_is_kept_and_saved_up(layout, batch, background, counts, bodies):
     assert refreshes.max() - refreshes.min() <= 1
 
 
+def test_many_slots_for_bodies_do_not_use_up_the_budget(layout, counts):
+    """2^12 patterns of bodies could be; there are at most as many as clips."""
+    x, y = torch.ones(12, 3, 8, 25, 12), torch.arange(12) % 6
+    mixer = ShapMix(layout, counts, torch.zeros(3, 8, 25, 12), saliency_budget=2.0)
+    mixer(x, y)
+    mixer.refresh(lambda clips: clips[:, :1].mean((2, 3, 4)) * torch.ones(6))
+    assert int(mixer.saliency.refreshes.sum()) == (2 * 6 * 12 - 12) // 32
+
+
 def test_zero_budget_never_calls_the_model(layout, batch, background, counts):
     mixer = ShapMix(layout, counts, background, saliency_budget=0)
     fill(mixer, *batch)

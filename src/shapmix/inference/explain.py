@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from shapmix.layouts import Layout
+from shapmix.mixing.background import stretch
 from shapmix.mixing.coalitions import (
     all_coalitions,
     generalized_shapley_matrix,
@@ -128,7 +129,8 @@ def explain_classes(
     Args:
         model: from `(N, C, T, V, M)` to logits `(N, K)`.
         batches: clips `(N, C, T, V, M)` and classes `(N,)`.
-        background: `(C, T, V, M)`, stands in for absent parts.
+        background: `(C, T, V, M)`, stands in for absent parts; stretched in time where clips have
+            another number of frames.
         layout: the skeleton.
         num_classes: K.
         parts: another partition of the joints than the layout's parts, as name -> joint names or
@@ -142,7 +144,8 @@ def explain_classes(
     with evaluation(model) as run:
         for x, y in batches:
             here = presence(x)
-            values = class_values(run, x, y, joints.to(x.device), background.to(x), here)
+            absent = stretch(background.to(x), x.shape[2])
+            values = class_values(run, x, y, joints.to(x.device), absent, here)
             found.append(values.cpu())
             labels.append(y.cpu())
     return Explanation(layout, names, torch.cat(found), torch.cat(labels), num_classes)
@@ -159,7 +162,7 @@ def explain_clip(
     Args:
         model: from `(N, C, T, V, M)` to logits `(N, K)`.
         x: `(C, T, V, M)` clip.
-        background: `(C, T, V, M)`, stands in for absent parts.
+        background: `(C, T, V, M)`, stands in for absent parts, stretched as in `explain_classes`.
         layout: the skeleton.
         parts: another partition of the joints, as in `explain_classes`.
 
@@ -168,7 +171,8 @@ def explain_clip(
     """
     names, joints = _players(layout, parts)
     with evaluation(model) as run:
-        values = clip_values(run, x, joints.to(x.device), background.to(x)).cpu()
+        absent = stretch(background.to(x), x.shape[1])
+        values = clip_values(run, x, joints.to(x.device), absent).cpu()
     return Explanation(layout, names, values, torch.arange(len(values)), len(values))
 
 

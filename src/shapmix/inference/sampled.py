@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from shapmix.inference.explain import Parts
 from shapmix.layouts import Layout
+from shapmix.mixing.background import stretch
 from shapmix.mixing.coalitions import joint_masks, partition_masks
 from shapmix.mixing.draws import own_generator
 from shapmix.mixing.permutations import draw_orders, marginals, pair_statistics, prefixes
@@ -72,7 +73,8 @@ def sample_clip(
     Args:
         model: from `(N, C, T, V, M)` to logits `(N, K)`.
         x: `(C, T, V, M)` clip.
-        background: `(C, T, V, M)`, stands in for absent players.
+        background: `(C, T, V, M)`, stands in for absent players; stretched in time where the clip
+            has another number of frames.
         layout: the skeleton.
         parts: the players as name -> joints, a partition of the joints; every joint is a player
             when not given.
@@ -141,7 +143,8 @@ def _sample(
     orders = draw_orders(generator, len(masks), pairs).cpu()
     coalitions = torch.cat([torch.zeros(1, len(masks)), prefixes(orders).flatten(0, 2)])
     joints = torch.cat([joint_masks(coalitions, masks), masks.any(0, keepdim=True)])
-    values = clip_values(model, x, joints.to(x.device), background.to(x)).cpu()
+    absent = stretch(background.to(x), x.shape[1])
+    values = clip_values(model, x, joints.to(x.device), absent).cpu()
     inner = values[:, 1:-1].unflatten(1, (*orders.shape[:2], -1))
     ends = values[:, 0, None, None], values[:, -1, None, None]
     return pair_statistics(marginals(orders, inner, *ends))

@@ -20,7 +20,7 @@ def check_background(background: Tensor, boundary: Boundary) -> Tensor:
     if background.dim() != 4:
         raise ValueError(
             f"background has shape {tuple(background.shape)}; expected one clip with the axes "
-            f"{boundary.dims[1:]}, such as mean_clip(batches) gives"
+            f"{boundary.dims[1:]}, such as mean_clip(batches, dims={boundary.dims!r}) gives"
         )
     clip = boundary.to_canonical(background[None])[0]
     layout = boundary.layout

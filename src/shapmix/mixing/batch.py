@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from shapmix.layouts import Layout
-from shapmix.mixing.functional import Paste
+from shapmix.mixing.functional import CANONICAL, Paste, check_dims
 from shapmix.mixing.values import Model
 
-CANONICAL = "NCTVM"
 MIN_FRAMES = 8
 
 
@@ -65,11 +64,7 @@ class Boundary:
     dims: str = CANONICAL
 
     def __post_init__(self) -> None:
-        if sorted(self.dims) != sorted(CANONICAL) or self.dims[0] != "N":
-            raise ValueError(
-                f"dims is {self.dims!r}; expected an order of the letters N C T V M with N first, "
-                'such as "NCTVM" or "NMTVC" (PYSKL, MMAction2)'
-            )
+        check_dims(self.dims)
 
     def enter(self, x: Tensor, y: Tensor) -> Tensor:
         """Check a batch and return its clips as `(N, C, T, V, M)`.

@@ -101,14 +101,6 @@ def joint_masks(coalitions: Tensor, parts: Tensor) -> Tensor:
     return (coalitions.float() @ parts.float()) > 0
 
 
-def names(layout: Layout, coalitions: Tensor) -> list[str]:
-    """Readable names of coalitions, such as `"trunk + left_arm"`."""
-    return [
-        " + ".join(name for name, inside in zip(layout.part_names, row, strict=True) if inside)
-        for row in coalitions.tolist()
-    ]
-
-
 def generalized_shapley_matrix(coalitions: Tensor) -> Tensor:
     """The linear map from a game's 2^P values to generalised Shapley values: `(Q, 2^P)` float64.
 

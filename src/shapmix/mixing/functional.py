@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+CANONICAL = "NCTVM"
+
 
 @dataclass(frozen=True)
 class Paste:
@@ -139,32 +141,51 @@ def impute(x: Tensor, joints: Tensor, background: Tensor, bodies: Tensor | None 
     return torch.where(keep, x, background.to(x.dtype))
 
 
-def mean_clip(clips: Iterable[Tensor], *, present_only: bool = True) -> Tensor:
+def check_dims(dims: str) -> None:
+    """Check an order of the axes of batches.
+
+    Raises:
+        ValueError: it is no order of the letters N C T V M with N first.
+    """
+    if sorted(dims) != sorted(CANONICAL) or dims[0] != "N":
+        raise ValueError(
+            f"dims is {dims!r}; expected an order of the letters N C T V M with N first, such as "
+            '"NCTVM" or "NMTVC" (PYSKL, MMAction2)'
+        )
+
+
+def mean_clip(
+    clips: Iterable[Tensor], *, present_only: bool = True, dims: str = CANONICAL
+) -> Tensor:
     """The background: the mean clip of a training set, in the model's input space.
 
     Pass batches as the model is tested with them (same stream, same deterministic transform).
 
     Args:
-        clips: batches `(N, C, T, V, M)`.
+        clips: batches with the axes of `dims`.
         present_only: average each person slot over the clips in which that body is present; a slot
             that is never filled stays zero. Otherwise absent bodies are averaged in as zeros.
+        dims: order of the axes, the same as the mixer's, such as `"NMTVC"`.
 
     Returns:
-        `(C, T, V, M)` float32.
+        float32, the axes of `dims` without N: `(C, T, V, M)`.
 
     Raises:
-        ValueError: there are no clips.
+        ValueError: there are no clips, or `dims` is no order of the axes.
     """
+    check_dims(dims)
     total: Tensor | None = None
     count: Tensor | None = None
     for x in clips:
+        x = x.permute([dims.index(axis) for axis in CANONICAL])
         present = presence(x) if present_only else torch.ones(len(x), x.shape[-1])
         summed, number = x.sum(0).cpu().double(), present.sum(0).cpu().double()
         total = summed if total is None else total + summed
         count = number if count is None else count + number
     if total is None or count is None:
         raise ValueError("mean_clip got no clips: pass at least one batch (N, C, T, V, M)")
-    return (total / count.clamp(min=1)).float()
+    mean = (total / count.clamp(min=1)).float()
+    return mean.permute([CANONICAL.index(axis) - 1 for axis in dims[1:]])
 
 
 def one_hot(y: Tensor, num_classes: int) -> Tensor:

@@ -119,6 +119,7 @@ class Guide(nn.Module):
 
     rearranged: Tensor | None
     fixed: Tensor | None
+    others: Tensor  # (K,), another class for each
 
     def __init__(
         self,
@@ -133,6 +134,9 @@ class Guide(nn.Module):
         if fixed_scores is not None:
             fixed_scores = check_fixed_scores(fixed_scores, num_classes, len(coalitions))
         self.register_buffer("rearranged", index, persistent=False)
+        generator = torch.Generator().manual_seed(options.guidance_seed)
+        others = random_cycle(generator, num_classes) if num_classes > 1 else torch.arange(1)
+        self.register_buffer("others", others, persistent=False)
         self.register_buffer("fixed", fixed_scores, persistent=False)
 
     def temperature(self, tau: float, epoch: int, first: int) -> float:

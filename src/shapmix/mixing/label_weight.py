@@ -28,4 +28,4 @@ def salient_share(shares: Tensor, guide: Tensor, pasted: Tensor) -> Tensor:
         shares: `(K, P)` of `part_shares`. guide: `(N,)` int64, the rarer class of each pair.
         pasted: `(N, P)` bool, parts that come from the partner.
     """
-    return (shares[guide] * pasted).sum(1)
+    return (shares[guide] * pasted).sum(1).clamp(max=1)  # no label below 0 by rounding

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 Partners = Literal["shift", "permutation", "rarer"]
 Guidance = Literal["saliency", "uniform", "shuffled", "other-class", "anti"]
 ClassTau = Literal["same", "scaled"]
-LabelWeight = Literal["area", "saliency"]
+LabelWeight = Literal["area", "saliency", "other-class"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class GuideOptions:
 
     Attributes:
         guidance: where the scores come from (see `guidance.redirect`).
-        guidance_seed: seed of the fixed permutations of `"shuffled"` and `"other-class"`.
+        guidance_seed: seed of the fixed permutations of `"shuffled"` and `"other-class"`, of
+            guidance and of labels.
         tail_aware: let the rarer class decide. Without, whatever the counts, S is drawn from the
             partner's class and pasted.
         tau_end: temperature that is reached at epoch `tau_epochs`, geometrically from `tau` at the
@@ -66,7 +67,8 @@ class GuideOptions:
         class_tau: `"scaled"` divides the scores of each class by their own spread (see
             `guidance.scale_by_class`).
         label_weight: `"saliency"` weighs guided labels by the share of saliency that is pasted
-            (see `label_weight.salient_share`); `"area"` by the share of joints, as published.
+            (see `label_weight.salient_share`); `"area"` by the share of joints, as published;
+            `"other-class"`, for experiments, by the saliency of another class.
 
     Raises:
         ValueError: an option is unknown, out of range or without what it needs.
@@ -96,12 +98,13 @@ class GuideOptions:
         """Check against other choices.
 
         Raises:
-            ValueError: `label_weight="saliency"` without values, or a schedule within the warm-up.
+            ValueError: labels by saliency without values of single parts, or a schedule that ends
+                within the warm-up.
         """
-        if self.label_weight == "saliency" and estimator != "exact":
+        if self.label_weight != "area" and estimator != "exact":
             raise ValueError(
-                f'label_weight is "saliency" and estimator {estimator!r}: saliency of single parts '
-                'is known to estimator="exact" only, set one of the two'
+                f'label_weight is "{self.label_weight}" and estimator {estimator!r}: saliency of '
+                'single parts is known to estimator="exact" only, set one of the two'
             )
         if self.tau_epochs is not None and self.tau_epochs <= warmup_epochs:
             raise ValueError(

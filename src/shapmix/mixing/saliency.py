@@ -78,6 +78,7 @@ class ExactSaliency(nn.Module):
     effective: Tensor
     squares: Tensor
     matrix: Tensor
+    single: Tensor
     joints: Tensor
     slopes: Tensor
 
@@ -85,6 +86,7 @@ class ExactSaliency(nn.Module):
         super().__init__()
         self.num_parts = coalitions.shape[1]
         matrix = generalized_shapley_matrix(coalitions).float()
+        single = generalized_shapley_matrix(torch.eye(self.num_parts, dtype=torch.bool)).float()
         sizes = all_coalitions(self.num_parts).sum(1)
         self.register_buffer("values", torch.zeros(num_classes, len(sizes)))
         self.register_buffer("refreshes", torch.zeros(num_classes, dtype=torch.int64))
@@ -92,6 +94,7 @@ class ExactSaliency(nn.Module):
         self.register_buffer("effective", torch.zeros(num_classes))
         self.register_buffer("squares", torch.zeros(num_classes, len(coalitions)))
         self.register_buffer("matrix", matrix, persistent=False)
+        self.register_buffer("single", single, persistent=False)
         self.register_buffer("joints", joints_per_coalition, persistent=False)
         self.register_buffer("slopes", sizes / self.num_parts, persistent=False)
 
@@ -105,6 +108,10 @@ class ExactSaliency(nn.Module):
             return self._mapped(self.matrix)
         return self._mapped(generalized_shapley_matrix(coalitions))
 
+    def part_values(self) -> Tensor:
+        """Shapley values of single parts: `(K, P)`; a row sums to v(all) - v(none)."""
+        return self._mapped(self.single)
+
     def interactions(self) -> Tensor:
         """Shapley interaction indices of pairs of parts: `(K, P, P)`, symmetric, zero diagonal."""
         parts = self.num_parts
@@ -115,7 +122,7 @@ class ExactSaliency(nn.Module):
         """Standard errors of `shapley_values()`, from how refreshes differ: `(K, Q)`.
 
         Each refresh has clips of its own; that the model moves between them is part of the error.
-        NaN for a class with fewer than two refreshes.
+        NaN for a class with fewer than two refreshes, and with momentum 0, which keeps only one.
         """
         error = (self.squares / (self.weight * (self.effective - 1)).clamp(min=0)[:, None]).sqrt()
         return error.masked_fill((self.effective <= 1)[:, None], torch.nan)
@@ -135,8 +142,8 @@ class ExactSaliency(nn.Module):
             V(S) = mean v(S; x) + |S| / P * [mean of all v(all; x) - mean of these v(all; x)]
 
         a regression estimator with slopes fixed beforehand (Cochran 1977, section 7.3), unbiased
-        when chance decides which clips have S. The slopes that real models have are close to these
-        (docs/results.md).
+        when chance decides which clips have S. What is lost against the best slopes of real models
+        is in docs/saliency.md.
 
         The old table keeps the weight `min(momentum, r / (r + 1))` after r refreshes of a class: a
         plain mean at first, then an exponential moving average. What no clip has stays.

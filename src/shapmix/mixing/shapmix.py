@@ -52,8 +52,8 @@ class ShapMix(nn.Module):
         layout: a layout, its name, or the path of its YAML file.
         class_counts: `(K,)` training clips of each class, all positive.
         background: clip that stands in for absent parts, in the model's input space and in the
-            order of `dims` without N, `(C, T, V, M)`: see `mean_clip`. It is stretched in time
-            when clips have another number of frames.
+            order of `dims` without N, `(C, T, V, M)`: see `mean_clip`, which takes `dims` too. It
+            is stretched in time when clips have another number of frames.
         preset: `"paper"` for the published choices; single choices below override it.
         estimator: `"exact"` (value table, fed by `refresh`) or `"sampled"` (as published, fed by
             `observe`).
@@ -78,7 +78,7 @@ class ShapMix(nn.Module):
             guides: see `GuideOptions`.
         label_weight: `"saliency"`, the label of a guided mix follows the share of the rarer class's
             saliency in it, or `"area"`, the share of joints as published (the default where the
-            estimator is `"sampled"`).
+            estimator is `"sampled"`); see `GuideOptions`.
         fixed_scores: `(K, Q)` scores of the coalitions in place of the saliency, or their K Q
             numbers row after row; for experiments whose truth is known.
         dims: order of the axes of `x`, such as `"NMTVC"`.
@@ -198,6 +198,7 @@ class ShapMix(nn.Module):
             self.saliency = SampledSaliency(len(counts), len(joints))
         self._epoch = 0  # the buffer's value, readable without asking the device
         self._seen = 0  # clips mixed since the last refresh
+        self.register_load_state_dict_pre_hook(_before_load)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_after_load)  # type: ignore[no-untyped-call]
 
     @property
@@ -251,7 +252,7 @@ class ShapMix(nn.Module):
         if (ours[0], ours[3]) != (theirs[0], theirs[3]):
             raise ValueError(
                 f"background has {ours[0]} channels and {ours[3]} persons, x has {theirs[0]} and "
-                f"{theirs[3]}: make it with mean_clip from batches of the same form"
+                f"{theirs[3]}: make it with mean_clip from batches of the same form, and the dims"
             )
         return clips
 
@@ -264,8 +265,9 @@ class ShapMix(nn.Module):
             self.saliency, ExactSaliency
         ):
             return replace(draws, pasted=pasted)
-        single = torch.eye(self.layout.num_parts, dtype=torch.bool)
-        shares = part_shares(self.saliency.shapley_values(single))
+        shares = part_shares(self.saliency.part_values())
+        if self.guide.options.label_weight == "other-class":
+            shares = shares[self.guide.others]
         return replace(draws, pasted=pasted, share=salient_share(shares, guide, pasted))
 
     def rarer(self, y: Tensor, other: Tensor) -> Tensor:
@@ -340,7 +342,7 @@ class ShapMix(nn.Module):
         credit = int(self.credit) + int(self.saliency_budget * STEP_FORWARDS * seen)
         inner = len(self._every) - 2
         at_hand = available.sum(0).clamp(max=self.reservoir.per_class)
-        empty = len(available) * self._patterns()
+        empty = int(available.sum(1).clamp(max=self._patterns()).sum())
         quota, depth = plan_refresh(
             at_hand, saliency.refreshes, self.class_counts, credit - empty, inner
         )
@@ -373,6 +375,24 @@ class ShapMix(nn.Module):
             run = self.stmix.boundary.adapt(run)
             size = self.eval_batch_size
             return class_values(run, x, y, joints, background, bodies, size, chosen)
+
+
+def _before_load(
+    mixer: ShapMix,
+    state: dict[str, Tensor],
+    prefix: str,
+    _metadata: object,
+    strict: bool,
+    *_: object,
+) -> None:
+    own = [f"saliency.{name}" for name in mixer.saliency.state_dict()]
+    missing = [name for name in own if prefix + name not in state]
+    if strict and prefix + "background" in state and missing:
+        raise ValueError(
+            f"this state of a Shap-Mix mixer has no {', '.join(missing)}: it is of an older version "
+            f"or of another estimator than {mixer.choice.estimator!r}; train anew, or load it with "
+            "the version and the options that wrote it"
+        )
 
 
 def _after_load(mixer: ShapMix, _keys: object) -> None:
