@@ -240,16 +240,16 @@ def test_the_guide_has_commands_that_run():
     assert [command for command in found if command not in known] == []
 
 
-def test_the_guide_fuses_streams(tmp_path, monkeypatch, capsys):
-    """Joints and bones outweigh the motions; two streams that err alone are put right."""
-    monkeypatch.chdir(tmp_path)
-    wrong = {"joint": 0, "bone": 1, "joint_motion": 2, "bone_motion": 2}
-    for stream, clip in wrong.items():
-        logits = np.eye(3)
-        logits[clip] = np.roll(logits[clip], 1)
-        folder = Path("runs", "ntu60_xsub", f"shapmix-{stream}-s0")
-        folder.mkdir(parents=True)
-        np.savez(folder / "scores.npz", logits_last=logits, labels=np.arange(3))
-    (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    exec(code, {})
-    assert capsys.readouterr().out == "top-1 100.0\n"
+def test_the_guide_fuses_streams():
+    """Its command is one of the tool's, with a weight for each run of the streams."""
+    (words,) = re.findall(
+        r"^shapmix ensemble (.*?)```", GUIDE.read_text(), re.DOTALL | re.MULTILINE
+    )
+    runs, given = words.replace("\\\n", " ").split(" ", 1)
+    front, streams, back = re.fullmatch(r"(.*){(.*)}(.*)", runs).groups()
+    runs = [front + stream + back for stream in streams.split(",")]
+    parser, _ = cli.build_parser()
+    found = parser.parse_args(["ensemble", *runs, *given.split()]).ensemble
+    assert [run.name for run in found.runs] == [f"shapmix-{s}-s0" for s in streams.split(",")]
+    assert streams.split(",") == ["joint", "bone", "joint_motion", "bone_motion"]
+    assert [float(weight) for weight in found.weights] == [0.6, 0.6, 0.4, 0.4]

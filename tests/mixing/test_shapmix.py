@@ -330,21 +330,6 @@ def test_state_is_in_the_state_dict(kind, batch, background, model):
         assert name in first.state_dict()
 
 
-def test_state_of_another_version_or_estimator_is_refused(background):
-    exact, sampled = (
-        ShapMix("ntu25", COUNTS, background, estimator=kind) for kind in ("exact", "sampled")
-    )
-    old = exact.state_dict()
-    del old["saliency.weight"], old["saliency.squares"]
-    with pytest.raises(ValueError, match=r"no saliency\.weight, saliency\.squares.*older version"):
-        copy.deepcopy(exact).load_state_dict(old)
-    with pytest.raises(ValueError, match="another estimator than 'exact'"):
-        torch.nn.ModuleDict({"mixer": exact}).load_state_dict(
-            {f"mixer.{name}": value for name, value in sampled.state_dict().items()}
-        )
-    exact.load_state_dict(old, strict=False)
-
-
 def test_nothing_of_the_users_is_changed(batch, background, model):
     """Flags of every submodule, gradients, and global randomness."""
     x, y = batch

@@ -366,3 +366,17 @@ def test_config_file_of_another_version(tmp_path):
     assert TrainConfig(Path("x.arrow"), seed=3).folder == Path(
         "runs/x-ctrgcn-shapmix-balanced-softmax-s3"
     )
+
+
+def test_a_checkpoint_of_an_older_version_is_refused(config):
+    """It lacks what the saliency has learnt to keep since."""
+    run = config(mixer="shapmix", mixer_options={}, epochs=1)
+    train(run)
+    path = run.folder / "checkpoints" / "last.ckpt"
+    (run.folder / "metrics.json").unlink()
+    checkpoint = torch.load(path, weights_only=True)
+    for name in ("weight", "effective", "squares"):
+        del checkpoint["state_dict"][f"mixer.saliency.{name}"]
+    torch.save(checkpoint, path)
+    with pytest.raises(RunFolderError, match=r"older version.*another --out"):
+        train(replace(run, resume=run.folder))

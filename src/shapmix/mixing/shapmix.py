@@ -198,7 +198,6 @@ class ShapMix(nn.Module):
             self.saliency = SampledSaliency(len(counts), len(joints))
         self._epoch = 0  # the buffer's value, readable without asking the device
         self._seen = 0  # clips mixed since the last refresh
-        self.register_load_state_dict_pre_hook(_before_load)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_after_load)  # type: ignore[no-untyped-call]
 
     @property
@@ -375,24 +374,6 @@ class ShapMix(nn.Module):
             run = self.stmix.boundary.adapt(run)
             size = self.eval_batch_size
             return class_values(run, x, y, joints, background, bodies, size, chosen)
-
-
-def _before_load(
-    mixer: ShapMix,
-    state: dict[str, Tensor],
-    prefix: str,
-    _metadata: object,
-    strict: bool,
-    *_: object,
-) -> None:
-    own = [f"saliency.{name}" for name in mixer.saliency.state_dict()]
-    missing = [name for name in own if prefix + name not in state]
-    if strict and prefix + "background" in state and missing:
-        raise ValueError(
-            f"this state of a Shap-Mix mixer has no {', '.join(missing)}: it is of an older version "
-            f"or of another estimator than {mixer.choice.estimator!r}; train anew, or load it with "
-            "the version and the options that wrote it"
-        )
 
 
 def _after_load(mixer: ShapMix, _keys: object) -> None:

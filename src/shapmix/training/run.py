@@ -158,7 +158,7 @@ def _prepare(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
     if config.resume is not None:
         check_same_run(config, read_config(folder))
         # Stopped in its first epoch, a run has no checkpoint and starts from the beginning.
-        return load_checkpoint(folder / LAST) if (folder / LAST).exists() else None
+        return _checkpoint_of(config, folder) if (folder / LAST).exists() else None
     if _first_process() and not config.fast_dev_run:
         if (folder / LAST).exists() or (folder / "metrics.json").exists():
             raise RunFolderError(
@@ -168,6 +168,19 @@ def _prepare(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         write_config(folder / "config.yaml", replace(config, out=folder))
     return None
+
+
+def _checkpoint_of(config: TrainConfig, folder: Path) -> dict[str, Any]:
+    """The last checkpoint of a run; RunFolderError where an older version began it."""
+    checkpoint = load_checkpoint(folder / LAST)
+    state = checkpoint["state_dict"]
+    table, weight = "mixer.saliency.values", "mixer.saliency.weight"
+    if config.mixer == "shapmix" and table in state and weight not in state:
+        raise RunFolderError(
+            f"{folder} was begun by an older version, whose checkpoints do not say how often each "
+            "class was evaluated: train it anew with another --out"
+        )
+    return checkpoint
 
 
 @rank_zero_only
