@@ -108,7 +108,7 @@ def load_suite(path: str | Path) -> Suite:
         OSError: it cannot be read.
     """
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506  a SafeLoader
         return parse_suite(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} is no YAML: {error}") from error
