@@ -4,6 +4,7 @@ import copy
 import io
 import math
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from shapmix.models import MODELS, create_model
 from shapmix.models.blocks import BodyClassifier, Pointwise, temporal_conv
 
 
-def tiny(name: str, layout: str = "sbu15", classes: int = 5, **options: int) -> nn.Module:
+def tiny(name: str, layout: str = "sbu15", classes: int = 5, **options: Any) -> nn.Module:
     torch.manual_seed(0)
     return create_model(name, layout, classes, width=4, **options)
 
@@ -136,33 +137,164 @@ def test_counts_are_positive(name: str, argument: str) -> None:
         create_model(name, "sbu15", **arguments)
 
 
-def test_bodies_are_normalised_by_slot_and_averaged() -> None:
-    """Absent persons too: a body of zeros counts like any other, as published."""
+# Which of M = 3 bodies each of six clips has; the last has none.
+PRESENT = torch.tensor(
+    [[1, 1, 1], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 0], [0, 0, 0]], dtype=torch.bool
+)
+
+
+def some_absent(C: int = 2) -> Tensor:
+    return clips(N=len(PRESENT), C=C, M=3) * PRESENT[:, None, None, None, :]
+
+
+def classifier_by_loops(
+    model: BodyClassifier, x: Tensor, absent: str, training: bool = False
+) -> Tensor:
+    """Body by body and channel by channel; blocks must be a `Pointwise` layer."""
+    N, C, _, V, M = x.shape
+    counts = PRESENT.clone() if absent == "skip" else torch.ones_like(PRESENT)
+    counts[5, 0] = True  # a clip without anybody has a first body of zeros
+    features: list[list[Tensor]] = [[] for _ in range(N)]
+    for m in range(M):
+        bodies = [n for n in range(N) if counts[n, m]]
+        found = {n: torch.zeros(4) for n in bodies}
+        for v in range(V):
+            for c in range(C):
+                slot = (m * V + v) * C + c
+                mean, variance = model.norm.running_mean[slot], model.norm.running_var[slot]
+                if training:
+                    seen = torch.cat([x[n, c, :, v, m] for n in bodies])
+                    mean, variance = seen.mean(), seen.var(correction=0)
+                for n in bodies:
+                    track = (x[n, c, :, v, m] - mean) / (variance + 1e-5).sqrt()
+                    track = track * model.norm.weight[slot] + model.norm.bias[slot]
+                    found[n] = found[n] + model.blocks.weight[:, c] * track.mean() / V
+        for n in bodies:
+            features[n].append(found[n] + model.blocks.bias)
+    mean_features = torch.stack([torch.stack(bodies).mean(0) for bodies in features])
+    return mean_features @ model.head.weight.T + model.head.bias
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("absent", ["skip", "zero"])
+def test_bodies_are_normalised_by_slot_and_averaged(absent: str, training: bool) -> None:
     torch.manual_seed(0)
-    C, M, V = 2, 3, 15
     model = BodyClassifier(
-        Pointwise(C, 4), 4, layout=CATALOG["sbu15"], num_classes=5, num_persons=M, in_channels=C
+        Pointwise(2, 4),
+        4,
+        layout=CATALOG["sbu15"],
+        num_classes=5,
+        num_persons=3,
+        in_channels=2,
+        absent=absent,
     )
     model.norm.running_mean.normal_()
     model.norm.running_var.uniform_(0.5, 2)
     nn.init.normal_(model.norm.weight)
+    x = some_absent()
+    expected = classifier_by_loops(model, x, absent, training)
+    torch.testing.assert_close(model.train(training)(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_skipped_bodies_leave_the_statistics_of_the_input_alone() -> None:
+    model = tiny("tcn", num_persons=3).train()
+    x = some_absent(C=3)
+    model(x)
+    norm = model.classifier.norm
+    for m, (mean, var) in enumerate(
+        zip(norm.running_mean.chunk(3), norm.running_var.chunk(3), strict=True)
+    ):
+        counted = PRESENT[:, m] | (torch.arange(6) == 5) & (m == 0)
+        bodies = x[counted][..., m].permute(3, 1, 0, 2).flatten(0, 1).flatten(1)  # (V C, n T)
+        torch.testing.assert_close(mean, 0.1 * bodies.mean(1))
+        torch.testing.assert_close(var, 0.9 + 0.1 * bodies.var(1), rtol=1e-4, atol=1e-5)
+    assert norm.num_batches_tracked == 1
+
+
+def test_a_slot_that_nobody_fills_keeps_its_statistics() -> None:
+    model = tiny("tcn", num_persons=2).train()
+    x = clips(M=2)
+    x[..., 1] = 0
+    model(x).sum().backward()
+    assert not model.classifier.norm.running_mean.chunk(2)[1].any()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_absent_bodies_are_not_computed(name: str) -> None:
+    model = tiny(name, num_persons=3).eval()
+    seen: list[int] = []
+    model.classifier.blocks.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    model(some_absent(C=3))
+    assert seen == [int(PRESENT.sum()) + 1]
+
+
+def test_with_everybody_present_both_meanings_agree(name: str) -> None:
+    x = clips(N=4, M=2)
+    both = []
+    for absent in ("skip", "zero"):
+        model = tiny(name, num_persons=2, absent=absent).train()
+        model(x)
+        both.append((model(x), model.eval()(x)))
+    for one, other in zip(*both, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_whom_a_clip_lacks_matters_to_no_other_clip(name: str) -> None:
+    model = tiny(name, num_persons=3)
+    x = some_absent(C=3)
+    model(x)
     model.eval()
-    x = clips(N=2, C=C, M=M)
-    x[0, ..., 1:] = 0
-    expected = []
-    for clip in x:
-        total = torch.zeros(4)
-        for m in range(M):
-            for v in range(V):
-                for c in range(C):
-                    slot = (m * V + v) * C + c
-                    scale = model.norm.weight[slot] / (model.norm.running_var[slot] + 1e-5).sqrt()
-                    track = clip[c, :, v, m] - model.norm.running_mean[slot]
-                    track = track * scale + model.norm.bias[slot]
-                    total = total + model.blocks.weight[:, c] * track.mean()
-        features = total / (M * V) + model.blocks.bias
-        expected.append(model.head.weight @ features + model.head.bias)
-    torch.testing.assert_close(model(x), torch.stack(expected))
+    alone = torch.cat([model(clip[None]) for clip in x])
+    torch.testing.assert_close(alone, model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_nan_is_no_absence() -> None:
+    model = tiny("tcn", num_persons=2).eval()
+    x = clips(M=2)
+    x[0, 0, 0, 0, 1] = math.nan
+    logits = model(x)
+    assert logits[0].isnan().all()
+    assert logits[1:].isfinite().all()
+
+
+def test_captured_for_export_absent_bodies_weigh_nothing(name: str) -> None:
+    model = tiny(name, num_persons=3).eval()
+    x = some_absent(C=3)
+    exported = torch.export.export(model, (x,)).module()
+    torch.testing.assert_close(exported(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_what_an_absent_body_can_be() -> None:
+    with pytest.raises(ValueError, match="absent is 'gone': choose from skip, zero"):
+        tiny("tcn", absent="gone")
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_checkpointing_changes_nothing_but_the_memory(name: str, dropout: float) -> None:
+    x = clips(N=4, M=2)
+    outcomes = []
+    for checkpoint in (False, True):
+        model = tiny(name, num_persons=2, dropout=dropout, checkpoint=checkpoint).train()
+        torch.manual_seed(3)
+        model(x).square().sum().backward()
+        gradients = {n: p.grad for n, p in model.named_parameters()}
+        outcomes.append(gradients | dict(model.named_buffers()))
+    for key, value in outcomes[0].items():
+        assert torch.equal(value, outcomes[1][key]), key
+
+
+def test_checkpointing_keeps_fewer_activations() -> None:
+    kept = []
+    for checkpoint in (False, True):
+        model = tiny("stgcn", checkpoint=checkpoint).train()
+        saved: list[int] = []
+        pack = torch.autograd.graph.saved_tensors_hooks(
+            lambda t, saved=saved: (saved.append(t.numel()), t)[1], lambda t: t
+        )
+        with pack:
+            model(clips())
+        kept.append(sum(saved))
+    assert kept[1] < kept[0] / 2
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])

@@ -1,9 +1,18 @@
 """What the backbones share: pointwise layers, shortcuts, and the two ends around the blocks."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Literal, get_args
+
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Size, Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from shapmix.layouts import Layout
+
+Absent = Literal["skip", "zero"]
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -84,9 +93,13 @@ class BodyClassifier(nn.Module):
 
     Batch norm of the input over M x V x C channels, so that every person slot, joint and
     coordinate has its own statistics; persons folded into the batch; the blocks; the mean over
-    frames and joints, then over persons; dropout; a linear layer. An absent person is a body of
-    zeros that is averaged in like any other, as in the published models. This is the only place
-    that knows of persons.
+    frames and joints, then over persons; dropout; a linear layer. This is the only place that knows
+    of persons.
+
+    A body is absent where all its coordinates are zero. With ``absent="skip"`` absent bodies are
+    not computed: they enter neither the statistics of the batch norms nor the mean over persons.
+    Of a clip without any body the first slot counts as present. With ``"zero"``, as in the
+    published models, an absent body is a body of zeros that is averaged in like any other.
 
     Args:
         blocks: maps (B, C, T, V) to (B, features, T', V).
@@ -96,9 +109,12 @@ class BodyClassifier(nn.Module):
         num_persons: M.
         in_channels: C.
         dropout: probability of dropping a feature before the linear layer.
+        absent: what an absent body is.
+        checkpoint: keep no activations inside the blocks and compute them again for the gradient:
+            less memory, a third more time, the same result.
 
     Raises:
-        ValueError: for a dropout outside 0 to 1.
+        ValueError: for a dropout outside 0 to 1, or another word for `absent`.
     """
 
     def __init__(
@@ -111,15 +127,25 @@ class BodyClassifier(nn.Module):
         num_persons: int,
         in_channels: int,
         dropout: float = 0.0,
+        absent: Absent = "skip",
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
+        if absent not in get_args(Absent):
+            raise ValueError(f"absent is {absent!r}: choose from {', '.join(get_args(Absent))}")
         self.body_shape = (in_channels, layout.num_joints, num_persons)
+        self.absent, self.checkpoint = absent, checkpoint
         self.norm = nn.BatchNorm1d(num_persons * layout.num_joints * in_channels)
         self.blocks = blocks
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, num_classes)
         nn.init.normal_(self.head.weight, std=(2 / num_classes) ** 0.5)
         nn.init.zeros_(self.head.bias)
+
+    @property
+    def fixed_shapes(self) -> bool:
+        """Whether what is computed depends on the shape of the input alone."""
+        return (self.body_shape[2] == 1 or self.absent == "zero") and not self.checkpoint
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, K) of clips (N, C, T, V, M).
@@ -133,9 +159,99 @@ class BodyClassifier(nn.Module):
                 f"the input has the shape {tuple(x.shape)}; this model was made for "
                 f"(N, C, T, V, M) = (N, {C}, T, {V}, {M})"
             )
-        N, C, T, V, M = x.shape
-        x = self.norm(x.permute(0, 4, 3, 1, 2).reshape(N, M * V * C, T))
-        x = x.view(N * M, V, C, T).permute(0, 2, 3, 1).contiguous()
-        features: Tensor = self.blocks(x).mean((2, 3))
-        logits: Tensor = self.head(self.dropout(features.view(N, M, -1).mean(1)))
+        logits: Tensor = self.head(self.dropout(self._features(x)))
         return logits
+
+    def _features(self, x: Tensor) -> Tensor:
+        """(N, C, T, V, M) to the mean of the features of the bodies that count: (N, features)."""
+        N, C, T, V, M = x.shape
+        bodies = x.permute(4, 0, 3, 1, 2).reshape(M * N, V * C, T)
+        if M == 1 or self.absent == "zero":
+            return self._blocks(self._norm(bodies, [N] * M), x.shape).view(M, N, -1).mean(0)
+        here = (bodies.abs().sum((1, 2)) != 0).view(M, N)
+        here = torch.cat([here[:1] | ~here.any(0), here[1:]])
+        weight = here.to(x.dtype) / here.sum(0)
+        if torch.compiler.is_compiling() and not self.training:
+            # Shapes that depend on values cannot be exported: here absent bodies weigh nothing.
+            features = self._blocks(self._norm(bodies, [N] * M), x.shape).view(M, N, -1)
+            return (features * weight.unsqueeze(-1)).sum(0)
+        counts = here.sum(1).tolist()
+        if sum(counts) == M * N:
+            return self._blocks(self._norm(bodies, counts), x.shape).view(M, N, -1).mean(0)
+        slot, clip = here.nonzero(as_tuple=True)  # slot by slot, as the batch norm takes them
+        features = self._blocks(self._norm(bodies[slot * N + clip], counts), x.shape)
+        features = features * weight[slot, clip].unsqueeze(-1)
+        return features.new_zeros(N, features.shape[1]).index_add(0, clip, features)
+
+    def _norm(self, bodies: Tensor, counts: list[int]) -> Tensor:
+        """The batch norm of the input, of bodies (B, V C, T) of which each slot has so many."""
+        if len(counts) == 1:
+            normed: Tensor = self.norm(bodies)
+            return normed
+        norm, channels = self.norm, bodies.shape[1]
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.num_batches_tracked is not None
+        assert norm.momentum is not None
+        if self.training:
+            norm.num_batches_tracked.add_(1)
+        slots = zip(
+            bodies.split(counts),
+            norm.running_mean.split(channels),
+            norm.running_var.split(channels),
+            norm.weight.split(channels),
+            norm.bias.split(channels),
+            strict=True,
+        )
+        return torch.cat(
+            [
+                F.batch_norm(x, mean, var, weight, bias, self.training, norm.momentum, norm.eps)
+                if len(x)
+                else x
+                for x, mean, var, weight, bias in slots
+            ]
+        )
+
+    def _blocks(self, bodies: Tensor, shape: Size) -> Tensor:
+        """Normalised bodies (B, V C, T) through the blocks, mean over frames and joints: (B, F)."""
+        _, C, T, V, _ = shape
+        x = bodies.view(-1, V, C, T).permute(0, 2, 3, 1).contiguous()
+        if self.checkpoint and self.training and torch.is_grad_enabled():
+            x = checkpointed(self.blocks, x)
+        else:
+            x = self.blocks(x)
+        return x.mean((2, 3))
+
+
+def checkpointed(blocks: nn.Module, x: Tensor) -> Tensor:
+    """The same as ``blocks(x)``, with the activations of each block computed twice and not kept.
+
+    The running statistics of batch norms are updated once, as without.
+    """
+    for block in blocks if isinstance(blocks, nn.Sequential) else [blocks]:
+        contexts = partial(_forward_and_again, block)
+        x = checkpoint(block, x, use_reentrant=False, context_fn=contexts)
+    return x
+
+
+def _forward_and_again(
+    block: nn.Module,
+) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """What surrounds the first computation of a block and the second."""
+    return nullcontext(), _statistics_kept(block)
+
+
+@contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Batch norms in training mode that leave their running statistics as they are."""
+    norms = [m for m in block.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.sub_(1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from shapmix.layouts import Layout, get_layout, partitioned_adjacency
 from shapmix.models.blocks import (
+    Absent,
     BodyClassifier,
     Pointwise,
     check_positive,
@@ -156,6 +157,8 @@ class CTRGCN(nn.Module):
         in_channels: C.
         width: channels of the first four blocks, a multiple of 4.
         dropout: probability of dropping a feature before the linear layer.
+        absent: "skip" leaves absent bodies out, "zero" averages bodies of zeros in as published.
+        checkpoint: compute activations twice instead of keeping them; see `BodyClassifier`.
 
     Raises:
         ValueError: for a width that four branches cannot share, another number below 1, or a
@@ -171,6 +174,8 @@ class CTRGCN(nn.Module):
         in_channels: int = 3,
         width: int = 64,
         dropout: float = 0.0,
+        absent: Absent = "skip",
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         check_positive(num_classes=num_classes, num_persons=num_persons, in_channels=in_channels)
@@ -197,6 +202,8 @@ class CTRGCN(nn.Module):
             num_persons=num_persons,
             in_channels=in_channels,
             dropout=dropout,
+            absent=absent,
+            checkpoint=checkpoint,
         )
 
     def forward(self, x: Tensor) -> Tensor:

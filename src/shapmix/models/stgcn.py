@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shapmix.layouts import Layout, get_layout, partitioned_adjacency
-from shapmix.models.blocks import BodyClassifier, Pointwise, check_positive, shortcut, temporal_conv
+from shapmix.models.blocks import (
+    Absent,
+    BodyClassifier,
+    Pointwise,
+    check_positive,
+    shortcut,
+    temporal_conv,
+)
 
 _TEMPORAL_KERNEL = 9
 
@@ -78,6 +85,8 @@ class STGCN(nn.Module):
         in_channels: C.
         width: channels of the first four blocks.
         dropout: probability of dropping a feature after each block (the paper trains with 0.5).
+        absent: "skip" leaves absent bodies out, "zero" averages bodies of zeros in as published.
+        checkpoint: compute activations twice instead of keeping them; see `BodyClassifier`.
 
     Raises:
         ValueError: for a number below 1, or a dropout outside 0 to 1.
@@ -92,6 +101,8 @@ class STGCN(nn.Module):
         in_channels: int = 3,
         width: int = 64,
         dropout: float = 0.0,
+        absent: Absent = "skip",
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         check_positive(
@@ -118,6 +129,8 @@ class STGCN(nn.Module):
             num_classes=num_classes,
             num_persons=num_persons,
             in_channels=in_channels,
+            absent=absent,
+            checkpoint=checkpoint,
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from shapmix.layouts import Layout, get_layout
-from shapmix.models.blocks import BodyClassifier, check_positive
+from shapmix.models.blocks import Absent, BodyClassifier, check_positive
 
 _KERNEL = 5
 _LAYERS = ((1, 1), (1, 2), (2, 2), (2, 1))  # channels as multiples of the width, stride in time
@@ -45,6 +45,8 @@ class TCN(nn.Module):
         in_channels: C.
         width: channels of the first two layers; the last two have twice as many.
         dropout: probability of dropping a feature before the linear layer.
+        absent: "skip" leaves absent bodies out, "zero" averages bodies of zeros in as published.
+        checkpoint: compute activations twice instead of keeping them; see `BodyClassifier`.
 
     Raises:
         ValueError: for a number below 1, or a dropout outside 0 to 1.
@@ -59,6 +61,8 @@ class TCN(nn.Module):
         in_channels: int = 3,
         width: int = 64,
         dropout: float = 0.0,
+        absent: Absent = "skip",
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         check_positive(
@@ -76,6 +80,8 @@ class TCN(nn.Module):
             num_persons=num_persons,
             in_channels=in_channels,
             dropout=dropout,
+            absent=absent,
+            checkpoint=checkpoint,
         )
 
     def forward(self, x: Tensor) -> Tensor:

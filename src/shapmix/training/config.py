@@ -54,6 +54,7 @@ class TrainConfig:
         precision: 32, bf16 or fp16 (mixed precision).
         accelerator: auto, cpu, gpu or mps.
         devices: processes (cpu) or devices (gpu) to train on.
+        cuda_graphs: on one GPU, replay the model's passes as CUDA graphs where shapes are fixed.
         threads: CPU threads of a process; torch decides when not given.
         workers: processes that load clips; 0 loads in the training process.
         resume: a run folder to go on with, from its last finished epoch; its own configuration
@@ -98,6 +99,7 @@ class TrainConfig:
     precision: Literal["32", "bf16", "fp16"] = "32"
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     devices: int = 1
+    cuda_graphs: bool = True
     threads: int | None = None
     workers: int = 0
     resume: Path | None = None
@@ -138,5 +140,6 @@ class TrainConfig:
 
 # Fields that say how to run, not what is trained: they may differ between a run and its resumption.
 RUNTIME_FIELDS = frozenset(
-    {"out", "accelerator", "devices", "threads", "workers", "resume", "fast_dev_run", "progress"}
+    {"out", "accelerator", "devices", "cuda_graphs", "threads", "workers", "resume", "fast_dev_run"}
+    | {"progress"}
 )

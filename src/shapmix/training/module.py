@@ -1,6 +1,7 @@
 """The LightningModule: it composes transform, mixer, model and loss, and holds no method itself."""
 
 import math
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +17,10 @@ from shapmix.losses import FollowsEpochs, classifier_input, two_term_loss
 from shapmix.metrics import evaluate
 from shapmix.mixing import Mixer, NoMix
 from shapmix.training.config import TrainConfig
+from shapmix.training.graphs import can_capture, capture
 from shapmix.training.schedule import lr_factor
+
+CHECKED_EVERY = 50  # steps between looks at the loss on a GPU
 
 
 class TrainingError(ValueError):
@@ -51,6 +55,8 @@ class Recognizer(pl.LightningModule):
         self.class_counts = class_counts
         self.augmentation = Generator()
         self._scores: list[tuple[Tensor, Tensor]] = []
+        self._last_loss: Tensor | None = None
+        self._graph: tuple[torch.Size, Callable[[Tensor], Tensor]] | None = None
 
     @property
     def mixing(self) -> Mixer:
@@ -75,22 +81,44 @@ class Recognizer(pl.LightningModule):
         for generator, state in zip(generators, states, strict=False):
             generator.manual_seed(int(state))
 
-    def training_step(self, batch: RaggedBatch, _: int) -> Tensor:
+    def training_step(self, batch: RaggedBatch, step: int) -> Tensor:
         """Loss of one batch: the mean over clean clips plus the mean over mixed clips."""
         x, y = self.transform(batch, self.augmentation), batch.labels
         second = self.transform(batch, self.augmentation) if isinstance(self.mixer, NoMix) else x
         mixed = self.mixing(second, y)
         loss = self._loss(torch.cat([x, mixed.x]), y, mixed.target)
-        if not math.isfinite(float(loss.detach())):
-            raise TrainingError(
-                f"the loss became {float(loss.detach())} in epoch {self.current_epoch}. Likely "
-                f"causes: a learning rate that is too high (lr is {self.config.lr}), data in "
-                "unusual units (look at `shapmix info`; metres are expected for 3D), or fp16 "
-                "overflow (try bf16). Lower lr, or set clip_grad"
-            )
+        self._last_loss = loss.detach()
+        if not loss.is_cuda or step % CHECKED_EVERY == 0:  # to look stalls a GPU
+            self._check_loss()
         self.mixing.observe(self.model, x, y)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Look at the last loss, before a checkpoint is written."""
+        self._check_loss()
+
+    def _check_loss(self) -> None:
+        """TrainingError when the loss is no longer finite; once it is not, it stays so."""
+        if self._last_loss is None or math.isfinite(loss := float(self._last_loss)):
+            return
+        raise TrainingError(
+            f"the loss became {loss} in epoch {self.current_epoch}. Likely "
+            f"causes: a learning rate that is too high (lr is {self.config.lr}), data in "
+            "unusual units (look at `shapmix info`; metres are expected for 3D), or fp16 "
+            "overflow (try bf16). Lower lr, or set clip_grad"
+        )
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """The model in training; on a GPU by a captured graph where that is possible."""
+        graphs = self.config.cuda_graphs and x.is_cuda and self.trainer.world_size == 1
+        if not graphs or not can_capture(self.model):
+            logits: Tensor = self.model(x)
+            return logits
+        if self._graph is None:
+            self._graph = x.shape, capture(self.model, x)
+        shape, captured = self._graph
+        return captured(x) if x.shape == shape else self.model(x)
 
     def _loss(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
         """Of N clean clips with labels `y` and, behind them, N mixed ones with targets."""
@@ -100,7 +128,7 @@ class Recognizer(pl.LightningModule):
                 both = self.model(x)
             features = seen[-1].chunk(2)
         else:
-            both = self.model(x)
+            both = self._logits(x)
         logits, logits_mixed = both.chunk(2)
         return two_term_loss(self.criterion, logits, y, logits_mixed, target, features)
 
@@ -119,12 +147,15 @@ class Recognizer(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """SGD with Nesterov momentum, its rate set before every step."""
         config = self.config
+        # clipping unscaled fp16 gradients needs them outside the optimiser
+        fused = self.device.type == "cuda" and config.precision != "fp16"
         optimizer = SGD(
             self.model.parameters(),
             lr=config.lr,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
             nesterov=config.momentum > 0,
+            fused=True if fused else None,
         )
         steps = max(int(self.trainer.estimated_stepping_batches) // config.epochs, 1)
 

@@ -1,0 +1,60 @@
+"""The model's forward and backward pass as CUDA graphs: thousands of kernels, two launches.
+
+A graph network is many small operations; on a GPU the time goes into launching them. Captured once
+and replayed, the same kernels run on the same numbers.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from shapmix.models.blocks import BodyClassifier
+
+
+def can_capture(model: nn.Module) -> bool:
+    """Whether all shapes inside the model follow from the shape of its input.
+
+    True of the models of this package unless they leave out absent bodies or recompute activations;
+    nothing is assumed of other models.
+    """
+    bodies = [module for module in model.modules() if isinstance(module, BodyClassifier)]
+    return bool(bodies) and all(module.fixed_shapes for module in bodies)
+
+
+class _Forward(nn.Module):
+    """Calls the model, so that capturing replaces this module's forward and not the model's."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.model(x)
+        return logits
+
+
+def capture(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
+    """The training pass of a model on a GPU, for inputs of the shape of `x` under this autocast.
+
+    Neither the model's buffers nor random states change by capturing.
+
+    Args:
+        model: in training mode, its parameters on the GPU; `can_capture` holds.
+        x: (N, C, T, V, M) input without gradient.
+    """
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    autocast = torch.autocast(
+        x.device.type,
+        dtype=torch.get_autocast_dtype(x.device.type),
+        enabled=torch.is_autocast_enabled(x.device.type),
+        cache_enabled=False,
+    )
+    with torch.random.fork_rng([x.device]), autocast:
+        made = torch.cuda.make_graphed_callables(_Forward(model).train(), (x.detach().clone(),))
+        captured = cast(Callable[[Tensor], Tensor], made)
+    with torch.no_grad():
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    return captured
