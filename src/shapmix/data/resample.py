@@ -10,8 +10,12 @@ from torch.nn import functional as F
 
 
 def uniform(shape: tuple[int, ...], generator: Generator, device: torch.device) -> Tensor:
-    """Numbers uniform in [0, 1), drawn where the generator lives, so that devices agree."""
-    return torch.rand(shape, generator=generator, device=generator.device).to(device)
+    """Numbers uniform in [0, 1), drawn where the generator lives, so that devices agree.
+
+    Nothing waits for a GPU.
+    """
+    drawn = torch.rand(shape, generator=generator, device=generator.device)
+    return drawn.to(device, non_blocking=device.type == "cuda")
 
 
 def random_crop(
@@ -65,7 +69,7 @@ def segment_positions(
     Clips shorter than T frames repeat frames in order.
     """
     t = torch.arange(num_frames, device=lengths.device)
-    shape = (len(lengths), num_frames)
+    shape = (lengths.shape[0], num_frames)
     u = 0.5 if generator is None else uniform(shape, generator, lengths.device)
     positions = ((t + u) * lengths[:, None] / num_frames).floor()
     return positions.minimum((lengths - 1)[:, None])
@@ -118,16 +122,48 @@ def sample_frames(
     weight = (positions - before)[:, None, :, None].expand(*left.shape, 1)
     bodies = frames.flatten(0, 1)
     valid_bodies = _valid(bodies, num_coordinates)
-    valid_a, valid_b = valid_bodies[left], valid_bodies[right]
-    nearest = weight >= 0.5
-    valid = torch.where(nearest, valid_b, valid_a)
-    weight = torch.where(valid_a & valid_b, weight, nearest.to(weight.dtype))  # 0: a, 1: b
+    valid, weight = _weigh(valid_bodies[left], valid_bodies[right], weight)
     clips = _interpolate(bodies, left, right, weight)
     if frames.shape[-1] > num_coordinates:  # without scores, what is not valid is zero as it is
         clips = clips.where(valid[..., None], 0.0)
     clips = clips.permute(0, 4, 1, 2, 3).contiguous()
     valid = valid.expand(*left.shape, joints)[:, None]
     return clips.permute(0, 1, 3, 4, 2), valid.permute(0, 1, 3, 4, 2)
+
+
+def _weigh(valid_a: Tensor, valid_b: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """What is valid between two frames, and the weight of the second: 0 or 1 unless both are."""
+    nearest = weight >= 0.5
+    valid = (nearest & valid_b) | (~nearest & valid_a)  # `where` of booleans has no ONNX kernel
+    return valid, torch.where(valid_a & valid_b, weight, nearest.to(weight.dtype))
+
+
+def sample_padded(
+    keypoints: Tensor, lengths: Tensor, positions: Tensor, num_coordinates: int
+) -> tuple[Tensor, Tensor]:
+    """`sample_frames` of padded clips, by operations that can be exported with any N and L.
+
+    Args:
+        keypoints: `(N, L, M, V, C)`; what lies beyond a clip's length is not read.
+        lengths, positions, num_coordinates: as of `sample_frames`.
+
+    Returns:
+        clips `(N, C, T, V, M)` and `valid (N, 1, T, V, M)`.
+    """
+    before = positions.floor()
+    left = before.long()
+    right = (left + 1).minimum((lengths - 1)[:, None])
+    bodies = keypoints.shape[2:]
+    a, b = (
+        keypoints.gather(1, i[:, :, None, None, None].expand(-1, -1, *bodies))
+        for i in (left, right)
+    )
+    valid_a, valid_b = _valid(a, num_coordinates), _valid(b, num_coordinates)
+    weight = (positions - before)[:, :, None, None].expand_as(valid_a)
+    valid, weight = _weigh(valid_a, valid_b, weight)
+    clips = a.lerp(b, weight[..., None]).where(valid[..., None], 0.0)
+    valid = valid.expand(*clips.shape[:-1])[..., None]
+    return clips.permute(0, 4, 1, 3, 2), valid.permute(0, 4, 1, 3, 2)
 
 
 def _interpolate(bodies: Tensor, left: Tensor, right: Tensor, weight: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import functional
 from shapmix.mixing.batch import Boundary, MixedBatch
 from shapmix.mixing.cutmix import Box, body_walk, draw_box, paste_box
-from shapmix.mixing.draws import draw_row, own_generator
+from shapmix.mixing.draws import draw_row, on_device, own_generator
 from shapmix.mixing.stmix import unmixed
 from shapmix.mixing.values import Model
 
@@ -156,7 +156,7 @@ class CMO(nn.Module):
         weights = self.weights * (available > 0)
         classes = draw_row(self.generator, weights.expand(len(x), -1))
         u = torch.rand(len(x), generator=self.generator, device=self.generator.device)
-        slot = (u.to(x.device) * available[classes]).long()
+        slot = (on_device(u, x) * available[classes]).long()
         box = draw_box(self.generator, x.shape[2], self.walk, self.alpha)
         return Foreground(classes, slot, box)
 

@@ -27,6 +27,11 @@ def own_generator() -> Generator:
     return torch.Generator().manual_seed(torch.initial_seed())
 
 
+def on_device(drawn: Tensor, like: Tensor) -> Tensor:
+    """What was drawn, on the device of another tensor; nothing waits for a GPU."""
+    return drawn.to(like.device, non_blocking=like.is_cuda)
+
+
 def uniform(generator: Generator) -> float:
     """One number uniform in [0, 1)."""
     return float(torch.rand((), generator=generator, device=generator.device))
@@ -113,9 +118,11 @@ def draw_row(generator: Generator, weights: Tensor) -> Tensor:
     By inversion of the cumulated weights, so that the uniform numbers can be drawn on the
     generator's device whatever the device of the weights.
     """
-    u = torch.rand(len(weights), 1, generator=generator, device=generator.device)
+    u = on_device(
+        torch.rand(len(weights), 1, generator=generator, device=generator.device), weights
+    )
     cumulated = weights.float().cumsum(1)
-    index = torch.searchsorted(cumulated, u.to(weights.device) * cumulated[:, -1:], right=True)
+    index = torch.searchsorted(cumulated, u * cumulated[:, -1:], right=True)
     return index.squeeze(1).clamp(max=weights.shape[1] - 1)
 
 

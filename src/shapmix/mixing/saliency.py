@@ -13,6 +13,7 @@ from shapmix.mixing.coalitions import (
     generalized_shapley_matrix,
     shapley_interaction_matrix,
 )
+from shapmix.mixing.draws import on_device
 
 SCORE_SCALE = 10.0  # the paper's scale of saliency, for which its tau is meant
 
@@ -205,7 +206,7 @@ class Reservoir(nn.Module):
             self.seen = torch.zeros_like(self.seen, device=x.device)
         same = y[:, None] == y
         position = self.seen[y] + same.tril(-1).sum(1)
-        u = torch.rand(len(y), generator=generator, device=generator.device).to(x.device)
+        u = on_device(torch.rand(len(y), generator=generator, device=generator.device), x)
         drawn = (u * (position + 1)).long()
         slot = torch.where(position < self.per_class, position, drawn)
         row = y * self.per_class + slot

@@ -19,6 +19,7 @@ from shapmix.mixing.draws import (
     draw_windows,
     integer,
     integers,
+    on_device,
     own_generator,
     random_cycle,
     uniform,
@@ -123,7 +124,8 @@ def apply_draws(
 def _windows(window: Window, partner: Tensor, joints: Tensor) -> Paste:
     """Windows of a batch, or of its clips, for every clip."""
     start, length, source_start, source_length = (
-        torch.zeros_like(partner) + (frames if isinstance(frames, int) else frames.to(partner))
+        torch.zeros_like(partner)
+        + (frames if isinstance(frames, int) else on_device(frames, partner))
         for frames in (window.start, window.length, window.source_start, window.source_length)
     )
     return Paste(start, length, source_start, source_length, joints)
@@ -226,7 +228,7 @@ class STMix(nn.Module):
             return draw_shift(self.generator, len(y)), None
         if self.options.partners == "rarer":
             return 1, draw_rarer(self.generator, self.class_counts[y])
-        return 1, random_cycle(self.generator, len(y)).to(y.device)
+        return 1, on_device(random_cycle(self.generator, len(y)), y)
 
     def _draw_windows(self, x: Tensor) -> tuple[Window, Tensor]:
         """Windows and coalitions `(N, P)`: one for the batch, or one for each clip."""
@@ -237,7 +239,7 @@ class STMix(nn.Module):
             return window, self.coalitions[row].expand(len(x), -1)
         windows = draw_windows(self.generator, len(x), x.shape[2], self.window)
         none = torch.zeros(len(x), dtype=torch.int64, device=self.generator.device)
-        rows = integers(self.generator, none, none + last).to(self.coalitions.device)
+        rows = on_device(integers(self.generator, none, none + last), self.coalitions)
         return windows, self.coalitions[rows]
 
     def mix(self, x: Tensor, y: Tensor, draws: Draws) -> MixedBatch:
