@@ -47,6 +47,13 @@ def test_keys_stay_as_they_are():
     assert [task.key for task in make_tasks(tiny(runs=[{"seeds": 1}]))] == PINNED
 
 
+def test_runs_of_a_suite_write_nothing_for_reports():
+    """It would cost time, and keys must not depend on it."""
+    tasks = make_tasks(tiny())
+    assert not any(task.config.artefacts for task in tasks)
+    assert not any("artefacts" in task.recipe for task in tasks)
+
+
 def test_keys_do_not_depend_on_the_order_of_yaml_or_on_names():
     keys = [task.key for task in make_tasks(tiny())]
     again = [task.key for task in make_tasks(parse_suite(reversed_keys(content())))]

@@ -121,6 +121,7 @@ IMPOSSIBLE = [
     ({"train": {"epochs": 0}}, "epochs is 0; expected more than 0"),
     ({"train": {"seed": 3}}, "seed is not for a suite to set"),
     ({"train": {"out": "x"}}, "out is not for a suite to set"),
+    ({"train": {"artefacts": True}}, "artefacts is not for a suite to set"),
     ({"methods": {"ce": {"mixer": "shapmx"}}}, "method ce: .*shapmx .did you mean 'shapmix'"),
     (
         {"methods": {"ce": {"mixer": "mixup", "mixer_options": {"alhpa": 1}}}},

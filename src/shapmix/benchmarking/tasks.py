@@ -35,7 +35,7 @@ LATER_FIELDS: frozenset[str] = frozenset()
 
 # What the suite itself decides about a run, or what has no place in one.
 DECIDED = {"archive", "split", "out", "seed", "resume", "init_from", "fast_dev_run", "progress"}
-DECIDED |= {"devices"}
+DECIDED |= {"devices", "artefacts"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +213,7 @@ def _config(suite: Suite, method: str, dataset: str, backbone: str) -> TrainConf
             both = isinstance(old, dict) and isinstance(new, dict)
             merged[name] = {**old, **new} if both else new  # type: ignore[dict-item]
     try:
-        config = TrainConfig(archive=Path("archive"), progress=False, **merged)
+        config = TrainConfig(Path("archive"), progress=False, artefacts=False, **merged)
         _check_options(config)
     except ValueError as error:
         where = f"method {method} on {dataset} with {backbone}"

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_UNREADABLE = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class RunError(ValueError):
@@ -24,7 +33,7 @@ def damaged(path: Path, found: str) -> RunError:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that holds a mapping."""
-    text = _read_text(path)
+    text = read_text(path)
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -40,7 +49,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ImportError(
             "reading a run needs PyYAML: pip install pyyaml (or shapmix[train])"
         ) from error
-    text = _read_text(path)
+    text = read_text(path)
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -50,7 +59,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def read_arrays(path: Path, required: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """All arrays of an `.npz` file; pickled ones are refused."""
-    _check_exists(path)
+    check_exists(path)
     try:
         with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -62,15 +71,17 @@ def read_arrays(path: Path, required: tuple[str, ...]) -> dict[str, NDArray[Any]
     return arrays
 
 
-def _read_text(path: Path) -> str:
-    _check_exists(path)
+def read_text(path: Path) -> str:
+    """A text file in UTF-8."""
+    check_exists(path)
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise damaged(path, str(error)) from error
 
 
-def _check_exists(path: Path) -> None:
+def check_exists(path: Path) -> None:
+    """RunError for a file that is not there."""
     if not path.exists():
         raise RunError(
             f"{path} does not exist: the run has not finished, or {path.parent} is no run folder; "

@@ -63,6 +63,8 @@ class TrainConfig:
             layout.
         fast_dev_run: one batch of everything, to see that it runs.
         progress: show a progress bar.
+        artefacts: write the examples and the explanation that reports show; a run without them gets
+            them by `shapmix evaluate`.
     """
 
     archive: Path
@@ -106,6 +108,7 @@ class TrainConfig:
     init_from: Path | None = None
     fast_dev_run: bool = False
     progress: bool = True
+    artefacts: bool = True
 
     def __post_init__(self) -> None:
         positive = ("num_frames", "epochs", "batch_size", "lr", "validate_every", "devices")
@@ -141,5 +144,5 @@ class TrainConfig:
 # Fields that say how to run, not what is trained: they may differ between a run and its resumption.
 RUNTIME_FIELDS = frozenset(
     {"out", "accelerator", "devices", "cuda_graphs", "threads", "workers", "resume", "fast_dev_run"}
-    | {"progress"}
+    | {"progress", "artefacts"}
 )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from shapmix.counts import check_counts
@@ -13,6 +15,8 @@ from shapmix.data.archive import Archive
 from shapmix.data.loader import ClipDataset, Sample, create_loader
 from shapmix.data.longtail import class_counts
 from shapmix.data.splits import Split, make_split
+from shapmix.data.transforms import Transform
+from shapmix.mixing import mean_clip
 from shapmix.training.build import build_sampler
 from shapmix.training.config import TrainConfig
 from shapmix.training.files import RunFolderError, read_json
@@ -73,6 +77,14 @@ class ClipData(pl.LightningDataModule):
     def plain_loader(self, dataset: ClipDataset) -> DataLoader[Sample]:
         """Every clip once, in order."""
         return create_loader(dataset, self.config.batch_size)
+
+    def mean_clip(self, transform: Transform, device: torch.device | str = "cpu") -> Tensor:
+        """The background: the mean training clip `(C, T, V, M)`, in the model's input space.
+
+        Args:
+            transform: of the run, on `device`.
+        """
+        return mean_clip(transform(batch.to(device)) for batch in self.plain_loader(self.train))
 
     def profile(self) -> dict[str, object]:
         """What the run was trained on, for its folder."""

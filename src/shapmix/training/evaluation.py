@@ -1,6 +1,6 @@
 """From a trained model to the numbers and scores of its run folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from shapmix.data.loader import ClipDataset, create_loader
 from shapmix.data.transforms import Transform
 from shapmix.metrics import evaluate
 from shapmix.mixing.values import evaluation
+from shapmix.training.artefacts import write_artefacts
 from shapmix.training.build import build_model, build_transform
 from shapmix.training.config import TrainConfig
 from shapmix.training.data import ClipData
@@ -109,7 +110,11 @@ def evaluate_weights(
     cost: dict[str, float],
     device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
-    """Evaluate the last and the selected weights; write `metrics.json` and `scores.npz`."""
+    """Evaluate the last and the selected weights; write `metrics.json` and `scores.npz`.
+
+    Then, unless the configuration says otherwise, what reports show beside them
+    (`write_artefacts`).
+    """
     transform = build_transform(config, data.archive)
     model = build_model(config, data.archive, data.num_persons)
     metrics: dict[str, Any] = {
@@ -134,11 +139,16 @@ def evaluate_weights(
         arrays["labels"], arrays["names"] = scores.labels, np.array(data.test.names)
     write_npz(folder / "scores.npz", arrays)
     write_json(folder / "metrics.json", metrics)
+    if config.artefacts:
+        model.load_state_dict(load_weights(folder, "last"))
+        write_artefacts(config, data, folder, model, transform, device)
     return metrics
 
 
 def evaluate_run(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Evaluate the weights of a finished run once more, on the data that it was trained on.
+
+    What reports show is written too, also of a run that was told not to.
 
     Raises:
         RunFolderError: the folder is not a finished run, or its data changed.
@@ -148,4 +158,5 @@ def evaluate_run(folder: Path, device: torch.device | str = "cpu") -> dict[str, 
     data.check_unchanged(folder)
     old = read_json(folder / "metrics.json")
     epochs = {which: old[which]["epoch"] for which in WEIGHTS if old.get(which)}
+    config = replace(config, artefacts=True)
     return evaluate_weights(config, data, folder, epochs, old["cost"], device)

@@ -20,9 +20,8 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
-from torch import Generator, Tensor
+from torch import Generator
 
-from shapmix.mixing import mean_clip
 from shapmix.training.build import build_loss, build_mixer, build_model, build_transform
 from shapmix.training.callbacks import (
     CostEstimate,
@@ -119,15 +118,12 @@ def build(config: TrainConfig, data: ClipData) -> Recognizer:
     if config.init_from is not None:
         print(init_from(config.init_from, model, info.layout, info.class_names))
 
-    def background() -> Tensor:
-        return mean_clip(transform(batch) for batch in data.plain_loader(data.train))
-
     mixer = build_mixer(
         config,
         info.layout,
         info.channels,
         data.class_counts,
-        background,
+        lambda: data.mean_clip(transform),
         Generator(),
     )
     criterion = build_loss(config, data.class_counts)
