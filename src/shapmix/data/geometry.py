@@ -49,6 +49,19 @@ def first_pose_of_clip(frames: Tensor, lengths: Tensor, joint: int, num_coordina
     return pose[..., :num_coordinates].where(there, 0.0).mT
 
 
+def first_pose_of_padded(
+    keypoints: Tensor, lengths: Tensor, joint: int, num_coordinates: int
+) -> Tensor:
+    """`first_pose_of_clip` of padded clips `(N, L, M, V, C)`: `(N, D, V)`."""
+    person = keypoints[:, :, 0]
+    there = valid_joints(person, num_coordinates)
+    inside = torch.arange(person.shape[1], device=lengths.device) < lengths[:, None]
+    first = (there[:, :, joint] & inside).int().argmax(1)[:, None, None, None]
+    pose = person.gather(1, first.expand(-1, 1, *person.shape[2:]))[:, 0]
+    there = valid_joints(pose, num_coordinates)[..., None]
+    return pose[..., :num_coordinates].where(there, 0.0).mT
+
+
 def own_centers(x: Tensor, valid: Tensor, joint: int, otherwise: Tensor) -> Tensor:
     """Person 0's `joint` in every frame: `(N, D, T, 1, 1)`.
 
@@ -178,6 +191,6 @@ def next_frame(x: Tensor) -> Tensor:
 
 def interleave(x: Tensor) -> Tensor:
     """A contiguous copy of `(N, D, T, V, M)` in whose memory persons come last."""
-    if x.shape[-1] == 2:  # as real and imaginary parts, twice as fast
+    if x.shape[-1] == 2 and not torch.compiler.is_compiling():  # as complex numbers, twice as fast
         return torch.view_as_real(torch.complex(*x.unbind(-1)).contiguous())
     return x.contiguous()

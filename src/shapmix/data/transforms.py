@@ -19,6 +19,7 @@ from shapmix.data.geometry import (
     bone,
     first_pose,
     first_pose_of_clip,
+    first_pose_of_padded,
     interleave,
     mirror,
     motion,
@@ -34,6 +35,7 @@ from shapmix.data.resample import (
     random_crop,
     resize_positions,
     sample_frames,
+    sample_padded,
     segment_positions,
     uniform,
 )
@@ -213,7 +215,7 @@ class Transform(nn.Module):
             lengths: `(N,)` int64, frames of each clip.
             generator: source of randomness, on any device.
         """
-        T, N, device = self.num_frames, len(lengths), lengths.device
+        T, N, device = self.num_frames, lengths.shape[0], lengths.device
         if self.sampling == "segments":
             positions = segment_positions(lengths, T, generator)
         elif generator is None:
@@ -241,8 +243,31 @@ class Transform(nn.Module):
         """
         D = self.num_coordinates
         clips, valid = sample_frames(batch.frames, batch.lengths, draws.positions, D)
+        pose = self._reference_pose(batch, clips[:, :D], valid)
+        return self._place(clips, valid, pose, draws)
+
+    def apply_padded(self, keypoints: Tensor, lengths: Tensor) -> Tensor:
+        """The deterministic transform of padded clips, by operations that can be exported.
+
+        Args:
+            keypoints: `(N, L, M, V, C)` float32; what lies beyond a clip's length is ignored.
+            lengths: `(N,)` int64, frames of each clip, 1 to L.
+
+        Returns:
+            `(N, C, T, V, M)` float32, what `forward` makes of the same clips.
+        """
+        D, draws = self.num_coordinates, self.draw(lengths)
+        clips, valid = sample_padded(keypoints, lengths, draws.positions, D)
+        if self.first_frame_of == "crop":
+            pose = first_pose(clips[:, :D], valid, self.center_joint)
+        else:
+            pose = first_pose_of_padded(keypoints, lengths, self.center_joint, D)
+        return self._place(clips, valid, pose, draws)
+
+    def _place(self, clips: Tensor, valid: Tensor, pose: Tensor, draws: Draws) -> Tensor:
+        """Clips that were read `(N, C, T, V, M)`, about their reference pose `(N, D, V)`."""
+        D = self.num_coordinates
         x, score = clips[:, :D], clips[:, D:]
-        pose = self._reference_pose(batch, x, valid)
         origin = pose[:, :, self.center_joint, None, None, None]
         if self.center == "every_frame":
             origin = own_centers(x, valid, self.center_joint, origin)

@@ -29,8 +29,8 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (N, C_out, ...).
     """
-    flat = x.flatten(2)
-    return torch.baddbmm(bias, weight.expand(len(x), -1, -1), flat).view(len(x), -1, *x.shape[2:])
+    flat, N = x.flatten(2), x.shape[0]  # not len(x), which an export would take for a constant
+    return torch.baddbmm(bias, weight.expand(N, -1, -1), flat).view(N, -1, *x.shape[2:])
 
 
 class Pointwise(nn.Module):
@@ -206,7 +206,7 @@ class BodyClassifier(nn.Module):
         return torch.cat(
             [
                 F.batch_norm(x, mean, var, weight, bias, self.training, norm.momentum, norm.eps)
-                if len(x)
+                if x.shape[0]
                 else x
                 for x, mean, var, weight, bias in slots
             ]
