@@ -51,10 +51,12 @@ class TrainConfig:
         validate_every: validate every so many epochs.
         early_stop: end after so many validations without a better mean-class accuracy; off when
             not given.
-        precision: 32, bf16 or fp16 (mixed precision).
+        precision: 32; tf32 for faster, rounder matrix products on a GPU; bf16 or fp16 (mixed).
         accelerator: auto, cpu, gpu or mps.
         devices: processes (cpu) or devices (gpu) to train on.
         cuda_graphs: on one GPU, replay the model's passes as CUDA graphs where shapes are fixed.
+        compile: compile the blocks of the model by torch.compile: minutes before the first step,
+            faster ones after it.
         threads: CPU threads of a process; torch decides when not given.
         workers: processes that load clips; 0 loads in the training process.
         resume: a run folder to go on with, from its last finished epoch; its own configuration
@@ -98,10 +100,11 @@ class TrainConfig:
     clip_grad: float | None = None
     validate_every: int = 1
     early_stop: int | None = None
-    precision: Literal["32", "bf16", "fp16"] = "32"
+    precision: Literal["32", "tf32", "bf16", "fp16"] = "32"
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     devices: int = 1
     cuda_graphs: bool = True
+    compile: bool = False
     threads: int | None = None
     workers: int = 0
     resume: Path | None = None
@@ -144,5 +147,5 @@ class TrainConfig:
 # Fields that say how to run, not what is trained: they may differ between a run and its resumption.
 RUNTIME_FIELDS = frozenset(
     {"out", "accelerator", "devices", "cuda_graphs", "threads", "workers", "resume", "fast_dev_run"}
-    | {"progress", "artefacts"}
+    | {"progress", "artefacts", "compile"}
 )

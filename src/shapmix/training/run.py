@@ -44,10 +44,11 @@ from shapmix.training.files import (
     write_config,
     write_json,
 )
+from shapmix.training.graphs import compile_blocks
 from shapmix.training.module import Recognizer, TrainingError
 from shapmix.training.transfer import init_from
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+PRECISIONS = {"32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 PACKAGES = ("shapmix", "torch", "numpy", "pytorch-lightning", "torchmetrics", "pyarrow")
 LAST = Path("checkpoints") / "last.ckpt"
 
@@ -68,6 +69,7 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
         return read_json(folder / "metrics.json")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     data = ClipData(config)
     with _claimed(config):
         return _train(config, folder, data)
@@ -76,6 +78,8 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
 def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] | None:
     checkpoint = _prepare(config, folder)
     module = build(config, data)
+    if config.compile:
+        compile_blocks(module.model)
     _describe(folder, data, checkpoint is not None)
     with _quiet():
         try:
