@@ -3,17 +3,18 @@
 from shapmix.commands import cli
 
 
-def test_demo_ends_with_tables_and_a_page_and_goes_on_where_it_was(tmp_path, capsys):
+def test_demo_ends_with_tables_and_a_report_and_goes_on_where_it_was(tmp_path, capsys):
     words = ["demo", "--out", str(tmp_path), "--epochs", "1", "--clips-per-class", "20"]
     assert cli.main(words) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "Top-1" in text
     assert "of 20 classes the part with the largest exact Shapley value" in text
-    page = tmp_path / "demo.html"
+    page = tmp_path / "report.html"
     assert f"page to open: {page}" in text
-    content = page.read_text()
-    assert content.count("<img ") == 2
-    assert "shapmix + balanced-softmax" in content
+    content = page.read_text(encoding="utf-8")
+    assert "<h1>cross-entropy, balanced-softmax and shap-mix</h1>" in content
+    for section in ("overview", "classes", "confusion", "saliency", "mixes", "data"):
+        assert f'<section id="{section}"' in content
     trained = (tmp_path / "shap-mix" / "metrics.json").stat().st_mtime_ns
     assert cli.main(words) == 0
     assert (tmp_path / "shap-mix" / "metrics.json").stat().st_mtime_ns == trained

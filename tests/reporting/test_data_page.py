@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from shapmix.layouts import get_layout
+from shapmix.layouts.upright import guess_up
 from shapmix.reporting.data_page import (
     SHOT_COLOURS,
     DataSummary,
     class_curve_figure,
     clips_figure,
-    guess_up,
     joints_figure,
     lengths_figure,
     write_data_page,

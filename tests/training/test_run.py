@@ -245,6 +245,23 @@ def test_evaluating_again_gives_the_same_numbers(config):
     assert (run.folder / "scores.npz").exists()
 
 
+def test_scores_that_changed_are_not_written_over(config):
+    """As where a later version computes something else from the same weights."""
+    run = config(epochs=1)
+    train(run)
+    path = run.folder / "scores.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["logits_last"] = arrays["logits_last"][:, ::-1]
+    np.savez(path, **arrays)
+    before = path.read_bytes()
+    with pytest.raises(RunFolderError, match="score its test clips otherwise"):
+        evaluate_run(run.folder)
+    assert path.read_bytes() == before
+    evaluate_run(run.folder, renew=True)
+    evaluate_run(run.folder)
+
+
 def test_selection_uses_validation_and_never_test(config):
     """The selected epoch is the first with the best mean-class accuracy on validation."""
     run = config(epochs=6)

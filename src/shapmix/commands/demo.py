@@ -2,7 +2,7 @@
 
 Writes the synthetic actions, cuts them to a long tail, trains a small network with cross-entropy,
 with balanced softmax and with Shap-Mix, and compares them: many, medium and few-shot classes, and
-the parts that the model finds salient beside the parts that truly move. Ends with a page to open.
+the parts that the model finds salient beside the parts that truly move. Ends with a report to open.
 Run again, it goes on where it was stopped.
 """
 
@@ -15,13 +15,8 @@ from jsonargparse import ArgumentParser, Namespace
 from shapmix.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from torch import Tensor
-
     from shapmix.inference.explain import Explanation
-    from shapmix.mixing import ShapMix
     from shapmix.reporting import Table
-    from shapmix.training.data import ClipData
 
 HELP = "show it all on the embedded data, in a few minutes"
 
@@ -30,14 +25,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "balanced-softmax": {"mixer": "none", "loss": "balanced-softmax"},
     "shap-mix": {"mixer": "shapmix", "mixer_options": {"saliency_budget": 0.1}},
 }
-SALIENCY = (
-    "What the mixer had learnt by the last epoch about the four rarest classes: the saliency of "
-    "every coalition of parts, by which it draws the parts that stay alive in a mix."
-)
-MIXED_CLIP = (
-    "Two training clips and what Shap-Mix made of them. Coloured are the parts that the first clip "
-    "receives from the second, within one window of time; the label is mixed by the pasted area."
-)
 SHOWN_CLASSES = 8  # of the saliency table, the rarest ones
 
 
@@ -52,11 +39,11 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 
 
 def run(args: Namespace) -> None:
-    """Make the data, train three methods, compare, explain, write the page."""
+    """Make the data, train three methods, compare, explain, write the report."""
     from rich.console import Console
 
-    from shapmix.reporting import compare_table, load_run, saliency_figure
-    from shapmix.reporting.page import Section, write_page
+    from shapmix.reporting import compare_table, load_run
+    from shapmix.reporting.report import write_report
     from shapmix.training.run import finish
 
     console = Console()
@@ -67,21 +54,9 @@ def run(args: Namespace) -> None:
         config = make_config(archive, split, args.out / name, args.epochs, args.seed, method)
         finish(config)
         runs.append(load_run(config.folder))
-    comparison = compare_table(runs)
-    console.print(comparison)
-    explanation, picture = explain_run(config)
-    saliency = _saliency_table(explanation, runs[-1].class_counts)
-    console.print(saliency)
-    page = write_page(
-        args.out / "demo.html",
-        "Shap-Mix on the embedded actions",
-        [
-            Section("Three methods, the same budget", comparison),
-            Section("Salient parts beside the parts that move", saliency),
-            Section("Saliency during training", saliency_figure(runs[-1]), SALIENCY),
-            Section("A mixed clip", picture, MIXED_CLIP),
-        ],
-    )
+    console.print(compare_table(runs))
+    console.print(_saliency_table(explain_run(config), runs[-1].class_counts))
+    page = write_report([run.path for run in runs], args.out / "report.html")
     console.print(f"page to open: {page.resolve()}", soft_wrap=True)
 
 
@@ -124,8 +99,8 @@ def make_data(out: Path, clips_per_class: int, seed: int) -> tuple[Path, Path]:
     return archive, split
 
 
-def explain_run(config: TrainConfig) -> "tuple[Explanation, Figure]":
-    """The saliency of the trained model on test clips, and a picture of a mixed clip."""
+def explain_run(config: TrainConfig) -> "Explanation":
+    """The saliency of the trained model on test clips."""
     from shapmix.inference.explain import explain_classes
     from shapmix.mixing import ShapMix
     from shapmix.training.data import ClipData
@@ -139,34 +114,7 @@ def explain_run(config: TrainConfig) -> "tuple[Explanation, Figure]":
     assert isinstance(mixer, ShapMix)
     layout = data.archive.info.layout
     batches = ((module.transform(b), b.labels) for b in data.plain_loader(data.test))
-    explanation = explain_classes(
-        module.model, batches, mixer.background, layout, len(data.class_counts)
-    )
-    batch = next(iter(data.plain_loader(data.train)))
-    mixer.generator.manual_seed(config.seed)
-    return explanation, _picture(module.transform(batch), batch.labels, mixer, data)
-
-
-def _picture(x: "Tensor", y: "Tensor", mixer: "ShapMix", data: "ClipData") -> "Figure":
-    """The first pasted pair of two classes."""
-    from shapmix.reporting import mixed_clips_figure
-
-    mixed = mixer(x, y)
-    while mixed.paste is None:
-        mixed = mixer(x, y)
-    i = int((y != y[mixed.partner]).int().argmax())
-    j, paste, names = int(mixed.partner[i]), mixed.paste, data.archive.info.class_names
-    return mixed_clips_figure(
-        x[i, ..., 0],
-        x[j, ..., 0],
-        mixed.x[i, ..., 0],
-        paste.joints[i],
-        (int(paste.start[i]), int(paste.length[i])),
-        mixer.layout,
-        source_window=(int(paste.source_start[i]), int(paste.source_length[i])),
-        labels=(names[y[i]], names[y[j]]),
-        lam=float(mixed.lam[i]),
-    )
+    return explain_classes(module.model, batches, layout, mixer.background, len(data.class_counts))
 
 
 def _short(parts: str) -> str:

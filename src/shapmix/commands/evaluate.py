@@ -5,24 +5,25 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-HELP = "evaluate a finished run once more"
+HELP = "evaluate a finished run once more, and renew what its report shows"
 
 
 def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("run", type=Path, help="a run folder made by `shapmix train`")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--renew", action="store_true", help="accept other scores than the run has")
     parser.add_argument("--classes", action="store_true", help="print every class too")
 
 
 def run(args: Namespace) -> None:
-    """Evaluate, write the metrics and scores, print the table."""
+    """Evaluate, write metrics, scores and what reports show, print the table."""
     from rich.console import Console
 
     from shapmix.reporting import class_table, load_run, run_table
     from shapmix.training.evaluation import evaluate_run
 
-    evaluate_run(args.run, args.device)
+    evaluate_run(args.run, args.device, renew=args.renew)
     run = load_run(args.run)
     Console().print(run_table(run))
     if args.classes:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from shapmix.counts import shot_bins
 from shapmix.layouts import Layout
+from shapmix.layouts.upright import Up, guess_up
 from shapmix.reporting.drawing import (
     GREY,
     INK,
     PALE,
     STRONG,
     Floats,
-    Up,
     axes_at,
     draw_snapshots,
     fit,
@@ -240,21 +240,6 @@ def clips_figure(clips: Sequence[tuple[str, Floats]], layout: Layout, up: Up) ->
         draw_snapshots(axes, points, layout, plain, (INK, INK), min(7, points.shape[1]))
         axes.set_title(title, loc="left", size=11, color=INK, parse_math=False)
     return figure
-
-
-def guess_up(pose: Floats, layout: Layout) -> Up:
-    """Which axis points up, by where the highest and the lowest named joints of a body lie.
-
-    Two-dimensional data counts as image coordinates where it cannot be told.
-    """
-    heads = [j for j, name in enumerate(layout.joints) if name in ("head", "nose", "neck")]
-    feet = [j for j, name in enumerate(layout.joints) if "ankle" in name or "foot" in name]
-    if not heads or not feet:
-        return "-y" if pose.shape[1] == 2 else "y"
-    upward = pose[heads].mean(0) - pose[feet].mean(0)
-    if len(upward) == 3 and abs(upward[2]) > abs(upward[1]):
-        return "z"
-    return "y" if upward[1] >= 0 else "-y"
 
 
 def _on_paper(keypoints: Floats, layout: Layout, up: Up) -> Floats:

@@ -4,12 +4,13 @@ A strip has frames to the right and body heights up; its time bar runs along the
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapmix.layouts import Layout
+from shapmix.layouts.upright import Up
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,6 @@ LOW, HIGH = -0.7, 0.62  # edges of a strip, in body heights from the middle of t
 _BAR = -0.66  # height of the time bar
 _HEADS = ("head", "nose")  # joints drawn as heads
 
-Up = Literal["y", "-y", "z"]
 Window = tuple[int, int]  # first frame, number of frames
 Floats = NDArray[np.float64]
 

@@ -11,6 +11,7 @@ from shapmix.reporting.runs import Run
 # Settings that may differ between runs of one method: the seed, and how a run was run.
 NOT_THE_METHOD = frozenset(
     {"seed", "out", "accelerator", "threads", "workers", "resume", "progress"}
+    | {"artefacts", "compile", "cuda_graphs"}
 )
 # Settings whose values speak for themselves.
 _PROPER_NAMES = ("second_stage", "mixer", "loss", "sampler", "model", "stream")

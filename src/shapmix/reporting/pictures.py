@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapmix.layouts import Layout
+from shapmix.layouts.upright import Up
 from shapmix.reporting.drawing import (
     FAINT,
     GREY,
@@ -20,7 +21,6 @@ from shapmix.reporting.drawing import (
     STRONG,
     TINT,
     Floats,
-    Up,
     Window,
     axes_at,
     draw_funnel,

@@ -130,13 +130,13 @@ def _notes(run: Run) -> tuple[str, ...]:
         notes.append(f"Without test clips, so left out of all means: {', '.join(untested)}.")
     cost = run.cost
     notes.append(
-        f"{cost['parameters']:,} parameters, trained in {_duration(cost['train_seconds'])} at "
+        f"{cost['parameters']:,} parameters, trained in {duration(cost['train_seconds'])} at "
         f"{cost['clips_per_second']:,.0f} clips/s."
     )
     return tuple(notes)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     minutes, hours = seconds / 60, seconds / 3600
     if minutes < 1:
         return f"{seconds:.0f} s"

@@ -109,11 +109,16 @@ def evaluate_weights(
     epochs: dict[str, int],
     cost: dict[str, float],
     device: torch.device | str = "cpu",
+    *,
+    same: bool = False,
 ) -> dict[str, Any]:
     """Evaluate the last and the selected weights; write `metrics.json` and `scores.npz`.
 
     Then, unless the configuration says otherwise, what reports show beside them
     (`write_artefacts`).
+
+    Raises:
+        RunFolderError: the scores must be the `same` as those in the folder, and are not.
     """
     transform = build_transform(config, data.archive)
     model = build_model(config, data.archive, data.num_persons)
@@ -137,6 +142,8 @@ def evaluate_weights(
         metrics[which] = found
         arrays[f"logits_{which}"] = scores.logits
         arrays["labels"], arrays["names"] = scores.labels, np.array(data.test.names)
+    if same:
+        _check_scores(folder, arrays)
     write_npz(folder / "scores.npz", arrays)
     write_json(folder / "metrics.json", metrics)
     if config.artefacts:
@@ -145,13 +152,37 @@ def evaluate_weights(
     return metrics
 
 
-def evaluate_run(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+def _check_scores(folder: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    """RunFolderError where logits are far from those in the folder, beyond another device's."""
+    path = folder / "scores.npz"
+    if not path.exists():
+        return
+    with np.load(path, allow_pickle=False) as stored:
+        for name in [n for n in arrays if n.startswith("logits_") and n in stored]:
+            before, now = stored[name], arrays[name]
+            if before.shape == now.shape and not np.allclose(before, now, rtol=0.02, atol=0.02):
+                changed = int((before.argmax(1) != now.argmax(1)).sum())
+                raise RunFolderError(
+                    f"the weights of {folder} now score its test clips otherwise ({changed} of "
+                    f"{len(now)} are recognised as another class): this version computes something "
+                    "else than the one that trained them, whose commit is in environment.json. "
+                    "Nothing was written; train anew, or overwrite by `shapmix evaluate --renew`"
+                )
+
+
+def evaluate_run(
+    folder: Path, device: torch.device | str = "cpu", *, renew: bool = False
+) -> dict[str, Any]:
     """Evaluate the weights of a finished run once more, on the data that it was trained on.
 
     What reports show is written too, also of a run that was told not to.
 
+    Args:
+        renew: accept scores that differ from those that the run has.
+
     Raises:
-        RunFolderError: the folder is not a finished run, or its data changed.
+        RunFolderError: the folder is not a finished run, its data changed, or its weights give
+            other scores than when they were trained.
     """
     config = read_config(folder)
     data = ClipData(config)
@@ -159,4 +190,4 @@ def evaluate_run(folder: Path, device: torch.device | str = "cpu") -> dict[str, 
     old = read_json(folder / "metrics.json")
     epochs = {which: old[which]["epoch"] for which in WEIGHTS if old.get(which)}
     config = replace(config, artefacts=True)
-    return evaluate_weights(config, data, folder, epochs, old["cost"], device)
+    return evaluate_weights(config, data, folder, epochs, old["cost"], device, same=not renew)
