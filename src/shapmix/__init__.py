@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from shapmix.data.loader import ClipDataset, create_loader
     from shapmix.data.splits import Split, make_split
     from shapmix.data.transforms import Transform
+    from shapmix.inference.ensemble import Ensemble
+    from shapmix.inference.explain import explain
+    from shapmix.inference.recognizer import ActionRecognizer
     from shapmix.layouts import Layout, get_layout
     from shapmix.losses import BalancedSoftmaxLoss
     from shapmix.mixing import MixedBatch, Mixup, NoMix, ShapMix, STMix, mean_clip
@@ -31,12 +34,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "ActionRecognizer": "shapmix.inference.recognizer",
     "Archive": "shapmix.data.archive",
     "ArchiveInfo": "shapmix.data.clip",
     "ArchiveWriter": "shapmix.data.archive",
     "BalancedSoftmaxLoss": "shapmix.losses",
     "Clip": "shapmix.data.clip",
     "ClipDataset": "shapmix.data.loader",
+    "Ensemble": "shapmix.inference.ensemble",
     "Layout": "shapmix.layouts",
     "MixedBatch": "shapmix.mixing",
     "Mixup": "shapmix.mixing",
@@ -47,18 +52,21 @@ _HOME = {
     "Transform": "shapmix.data.transforms",
     "create_loader": "shapmix.data.loader",
     "create_model": "shapmix.models",
+    "explain": "shapmix.inference.explain",
     "get_layout": "shapmix.layouts",
     "make_split": "shapmix.data.splits",
     "mean_clip": "shapmix.mixing",
 }
 
 __all__ = [
+    "ActionRecognizer",
     "Archive",
     "ArchiveInfo",
     "ArchiveWriter",
     "BalancedSoftmaxLoss",
     "Clip",
     "ClipDataset",
+    "Ensemble",
     "Layout",
     "MixedBatch",
     "Mixup",
@@ -69,6 +77,7 @@ __all__ = [
     "Transform",
     "create_loader",
     "create_model",
+    "explain",
     "get_layout",
     "make_split",
     "mean_clip",

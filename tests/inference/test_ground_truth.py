@@ -48,7 +48,7 @@ def random_clips(clips=4, low=0.0, high=1.0) -> Tensor:
 
 
 def explained(model, x: Tensor, y: Tensor, background: Tensor) -> Tensor:
-    return explain_classes(model, [(x, y)], background, LAYOUT, 3).clip_parts()
+    return explain_classes(model, [(x, y)], LAYOUT, background, 3).clip_parts()
 
 
 def by_captum(method, model, x: Tensor, y: Tensor, baseline: Tensor) -> Tensor:

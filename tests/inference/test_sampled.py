@@ -6,7 +6,7 @@ import pytest
 import shapiq
 import torch
 
-from shapmix.inference.explain import explain_clip
+from shapmix.inference.explain import explain
 from shapmix.inference.sampled import sample_classes, sample_clip
 from shapmix.layouts import get_layout
 from shapmix.mixing.coalitions import generalized_shapley_matrix
@@ -81,7 +81,7 @@ def test_ten_players_against_shapiq_and_the_exact_explanation():
     weights = torch.randn(20, 3, generator=seeded())
     x = torch.randn(3, 8, 20, 1, generator=seeded(1))
     model, parts = joint_model(weights), {str(p): [2 * p, 2 * p + 1] for p in range(10)}
-    exact = explain_clip(model, x, BACKGROUND, LAYOUT, parts=parts)
+    exact = explain(model, x, LAYOUT, BACKGROUND, parts=parts)
     table, bits = exact.values[0], 2 ** torch.arange(10)
 
     def game(coalitions):
@@ -90,12 +90,12 @@ def test_ten_players_against_shapiq_and_the_exact_explanation():
     independent = shapiq.ExactComputer(game=game, n_players=10)("SV")
     for p in range(10):
         assert float(exact.parts()[0, p]) == pytest.approx(independent[(p,)], abs=1e-5)
-    found = sample_clip(model, x, BACKGROUND, LAYOUT, parts=parts, pairs=60, generator=seeded(2))
+    found = sample_clip(model, x, LAYOUT, BACKGROUND, parts=parts, pairs=60, generator=seeded(2))
     assert found.part_names == exact.part_names
     error = found.part_errors()
     assert error.max() < 0.03
     assert ((found.parts() - exact.parts()).abs() < 4.5 * error + 1e-6).all()
-    more = sample_clip(model, x, BACKGROUND, LAYOUT, parts=parts, pairs=240, generator=seeded(2))
+    more = sample_clip(model, x, LAYOUT, BACKGROUND, parts=parts, pairs=240, generator=seeded(2))
     assert float((more.part_errors() / error).mean()) == pytest.approx(0.5, abs=0.1)
 
 
@@ -104,7 +104,7 @@ def test_joints_as_players():
     weights = torch.zeros(20, 2)
     weights[[3, 7], 0] = 2.0
     x = torch.ones(3, 8, 20, 1)
-    found = sample_clip(joint_model(weights), x, BACKGROUND, LAYOUT, pairs=4, generator=seeded())
+    found = sample_clip(joint_model(weights), x, LAYOUT, BACKGROUND, pairs=4, generator=seeded())
     assert found.part_names == LAYOUT.joints
     phi = found.parts()[0]
     idle = torch.ones(20, dtype=torch.bool)
@@ -122,10 +122,10 @@ def test_classes_have_the_means_and_errors_of_their_clips():
     y = torch.tensor([0, 1, 0, 2, 0, 1])
     model = joint_model(weights)
     batches = [(x[:4], y[:4]), (x[4:], y[4:])]
-    found = sample_classes(model, batches, BACKGROUND, LAYOUT, 4, generator=seeded(5))
+    found = sample_classes(model, batches, LAYOUT, BACKGROUND, 4, generator=seeded(5))
     again = seeded(5)
     for i in range(6):
-        one = sample_clip(model, x[i], BACKGROUND, LAYOUT, pairs=2, generator=again)
+        one = sample_clip(model, x[i], LAYOUT, BACKGROUND, pairs=2, generator=again)
         torch.testing.assert_close(found.clip_parts[i], one.parts()[y[i]])
         torch.testing.assert_close(found.clip_errors[i], one.part_errors()[y[i]])
     own = found.clip_parts[y == 0]
@@ -133,14 +133,14 @@ def test_classes_have_the_means_and_errors_of_their_clips():
     torch.testing.assert_close(found.part_errors()[0], own.std(0) / 3**0.5)
     torch.testing.assert_close(found.part_errors()[2], found.clip_errors[3])
     assert found.part_errors()[3].isnan().all()
-    assert not sample_classes(model, [], BACKGROUND, LAYOUT, 2).parts().any()
+    assert not sample_classes(model, [], LAYOUT, BACKGROUND, 2).parts().any()
 
 
 def test_refusals():
     model, x = joint_model(torch.zeros(20, 2)), torch.zeros(3, 8, 20, 1)
     with pytest.raises(ValueError, match=r"20 parts.*shapmix\.inference\.sampled"):
-        explain_clip(model, x, BACKGROUND, LAYOUT, parts={j: [j] for j in LAYOUT.joints})
+        explain(model, x, LAYOUT, BACKGROUND, parts={j: [j] for j in LAYOUT.joints})
     with pytest.raises(ValueError, match="1 pairs of orders of 20 players"):
-        sample_clip(model, x, BACKGROUND, LAYOUT, pairs=1)
+        sample_clip(model, x, LAYOUT, BACKGROUND, pairs=1)
     with pytest.raises(ValueError, match="no partition"):
-        sample_clip(model, x, BACKGROUND, LAYOUT, parts={"a": [0], "b": [1]})
+        sample_clip(model, x, LAYOUT, BACKGROUND, parts={"a": [0], "b": [1]})

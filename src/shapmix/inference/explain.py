@@ -118,8 +118,8 @@ class Explanation:
 def explain_classes(
     model: Model,
     batches: Iterable[tuple[Tensor, Tensor]],
-    background: Tensor,
     layout: Layout,
+    background: Tensor,
     num_classes: int,
     *,
     parts: Parts | None = None,
@@ -129,9 +129,9 @@ def explain_classes(
     Args:
         model: from `(N, C, T, V, M)` to logits `(N, K)`.
         batches: clips `(N, C, T, V, M)` and classes `(N,)`.
+        layout: the skeleton.
         background: `(C, T, V, M)`, stands in for absent parts; stretched in time where clips have
             another number of frames.
-        layout: the skeleton.
         num_classes: K.
         parts: another partition of the joints than the layout's parts, as name -> joint names or
             indices; up to 12 parts.
@@ -151,29 +151,45 @@ def explain_classes(
     return Explanation(layout, names, torch.cat(found), torch.cat(labels), num_classes)
 
 
-def explain_clip(
-    model: Model, x: Tensor, background: Tensor, layout: Layout, *, parts: Parts | None = None
+def explain(
+    model: Model, clip: Tensor, layout: Layout, background: Tensor, *, parts: Parts | None = None
 ) -> Explanation:
-    """Evaluate all 2^P coalitions of parts of one clip, for every class.
+    """Which parts of one clip tell for or against every class, by exact Shapley values.
 
-    Row k of the explanation tells what each part of this clip does for or against class k; there
-    are no standard errors.
+    All 2^P coalitions of parts are evaluated, the parts outside each replaced by the background.
+    Row k of the explanation is about class k; there are no standard errors, for it is one clip.
 
     Args:
         model: from `(N, C, T, V, M)` to logits `(N, K)`.
-        x: `(C, T, V, M)` clip.
-        background: `(C, T, V, M)`, stands in for absent parts, stretched as in `explain_classes`.
+        clip: `(C, T, V, M)`, in the model's input space.
         layout: the skeleton.
-        parts: another partition of the joints, as in `explain_classes`.
+        background: `(C, T, V, M)`, what is there where nothing is, such as `mean_clip` of the
+            training clips; stretched in time where the clip has another number of frames.
+        parts: another partition of the joints than the layout's parts, as name -> joint names or
+            indices; up to 12 parts.
 
     Raises:
-        ValueError: `parts` is no partition of the joints into 2 to 12 parts.
+        ValueError: the shapes do not belong together, or `parts` is no partition of the joints
+            into 2 to 12 parts.
     """
+    _check_shapes(clip, layout, background)
     names, joints = _players(layout, parts)
     with evaluation(model) as run:
-        absent = stretch(background.to(x), x.shape[1])
-        values = clip_values(run, x, joints.to(x.device), absent).cpu()
+        absent = stretch(background.to(clip), clip.shape[1])
+        values = clip_values(run, clip, joints.to(clip.device), absent).cpu()
     return Explanation(layout, names, values, torch.arange(len(values)), len(values))
+
+
+def _check_shapes(clip: Tensor, layout: Layout, background: Tensor) -> None:
+    """That clip and background are `(C, T, V, M)` alike but for T, of the layout's joints."""
+    found, other = tuple(clip.shape), tuple(background.shape)
+    alike = found[:1] + found[2:] == other[:1] + other[2:]
+    if len(found) != 4 or not alike or found[2] != layout.num_joints:
+        raise ValueError(
+            f"the clip has shape {found} and the background {other}; expected (C, T, "
+            f"{layout.num_joints}, M) of both, with the joints of layout {layout.name!r}, alike "
+            "but for T: transform both as the model's input is"
+        )
 
 
 def _players(layout: Layout, parts: Parts | None) -> tuple[tuple[str, ...], Tensor]:

@@ -58,9 +58,9 @@ class SampledExplanation:
 
 def sample_clip(
     model: Model,
-    x: Tensor,
-    background: Tensor,
+    clip: Tensor,
     layout: Layout,
+    background: Tensor,
     *,
     parts: Parts | None = None,
     pairs: int = 32,
@@ -72,10 +72,10 @@ def sample_clip(
 
     Args:
         model: from `(N, C, T, V, M)` to logits `(N, K)`.
-        x: `(C, T, V, M)` clip.
+        clip: `(C, T, V, M)`.
+        layout: the skeleton.
         background: `(C, T, V, M)`, stands in for absent players; stretched in time where the clip
             has another number of frames.
-        layout: the skeleton.
         parts: the players as name -> joints, a partition of the joints; every joint is a player
             when not given.
         pairs: antithetic pairs of orders of the players; errors fall with its square root.
@@ -86,7 +86,7 @@ def sample_clip(
     """
     names, masks = _players(layout, parts)
     with evaluation(model) as run:
-        phi, error = _sample(run, x, background, masks, pairs, generator or own_generator())
+        phi, error = _sample(run, clip, background, masks, pairs, generator or own_generator())
     labels = torch.arange(len(phi))
     return SampledExplanation(layout, names, phi, error, labels, len(phi))
 
@@ -94,8 +94,8 @@ def sample_clip(
 def sample_classes(
     model: Model,
     batches: Iterable[tuple[Tensor, Tensor]],
-    background: Tensor,
     layout: Layout,
+    background: Tensor,
     num_classes: int,
     *,
     parts: Parts | None = None,
@@ -107,7 +107,7 @@ def sample_classes(
     Few pairs a clip suffice where there are many clips: the errors of clips average out.
 
     Args:
-        model, background, layout, parts, pairs, generator: as in `sample_clip`.
+        model, layout, background, parts, pairs, generator: as in `sample_clip`.
         batches: clips `(N, C, T, V, M)` and classes `(N,)`.
         num_classes: K.
 

@@ -22,6 +22,8 @@ HOW = (
     "columns clip and label"
 )
 OWN = ("clip", "label")
+NO_LABELS = "none"  # in place of a CSV: the source has no labels, or nobody asks for them
+UNLABELLED = "unlabelled"  # the label of all its clips then
 # Columns in which pandas writes the numbers of the rows.
 INDEX = re.compile(r"|Unnamed: \d+(_level_\d+|\.\d+)?|__index_level_\d+__")
 
@@ -44,9 +46,12 @@ class Labels:
     _rows: Mapping[str, Sequence[str]] | None = None  # of the CSV, label first; None: folders tell
     _named: Mapping[str, str | None] = field(default_factory=dict)  # file -> clip of the CSV
     _hints: Mapping[str, str] = field(default_factory=dict)  # for a first file without a label
+    _of_all: str | None = None  # the one label of all clips
 
     def of(self, clip: str) -> str:
         """Label of the clip of this path in the source; ClipError when it has none."""
+        if self._of_all is not None:
+            return self._of_all
         row = self._row(clip)
         label = folder_label(clip) if self._rows is None else row[0] if row else None
         if label is None:
@@ -96,11 +101,14 @@ def find_labels(files: Sequence[str], labels_csv: str | None) -> Labels:
         labels_csv: has the columns clip and label; further ones are metadata. It names clips by
             their path in the source or, where only one file has it, their file name, with or
             without extension; the separator is a comma, a semicolon or a tab; the encoding UTF-8.
+            With "none", all clips have the label "unlabelled".
 
     Raises:
         SourceError: the CSV cannot be read, lacks a column or a value, labels a clip twice, or
             names one by a file name that several files have; without one, no clip lies in a folder.
     """
+    if labels_csv == NO_LABELS:
+        return Labels((UNLABELLED,), _of_all=UNLABELLED)
     if labels_csv is not None:
         columns, rows = _read_csv(labels_csv)
         matches = _match(files, rows, labels_csv)

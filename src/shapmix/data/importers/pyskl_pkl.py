@@ -39,6 +39,7 @@ from typing import Literal
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import MOST_CLASSES, Classes, find_classes
+from shapmix.data.importers.label_files import NO_LABELS, UNLABELLED
 from shapmix.data.importers.ntu_names import CLASS_NAMES, COLUMNS, FPS, parse_name
 from shapmix.data.importers.peek import Peek
 from shapmix.data.importers.pyskl_annotations import (
@@ -63,6 +64,7 @@ class Options:
     Attributes:
         class_names: names of the classes in label order: a .txt, .json or .csv file, or names with
             commas between them. Without it, those of NTU RGB+D where all clips are, else the ids.
+        labels: none reads the annotations as if they had no labels.
         layout: the skeleton, from the catalog or a .yaml file. Without it, ntu25 for 25 joints and
             coco17 for 17.
         channels: what the values of a joint are; without it, two are xy (xyc with the scores beside
@@ -73,6 +75,7 @@ class Options:
     """
 
     class_names: str | None = None
+    labels: Literal["none"] | None = None
     layout: str | None = None
     channels: Literal["xyz", "xy", "xyc"] | None = None
     kpfiles: str | None = None
@@ -100,7 +103,10 @@ def open_source(source: Path, options: Options) -> PysklPkl:
     annotations, files = find_keypoints(annotations, folder)
     form = _form(annotations, options.channels)
     is_ntu = all(parse_name(annotation.name) for annotation in annotations)
-    classes = _classes(annotations, options.class_names, is_ntu)
+    if options.labels == NO_LABELS:
+        classes = Classes((UNLABELLED,))
+    else:
+        classes = _classes(annotations, options.class_names, is_ntu)
     info = ArchiveInfo(
         layout=_layout(form.joints, options.layout),
         class_names=classes.names,
@@ -172,7 +178,8 @@ class PysklPkl:
         name = annotation.name
         if annotation.keypoint is None:
             raise ClipError(annotation.missing[0], name, annotation.missing[1])
-        label = self.classes.label(annotation.label, name)
+        is_labelled = self.options.labels != NO_LABELS
+        label = self.classes.label(annotation.label if is_labelled else UNLABELLED, name)
         metadata = self._metadata(annotation)
         keypoints = self._keypoints(annotation)
         missing = max((annotation.frames or 0) - len(keypoints), 0)
