@@ -120,7 +120,7 @@ def load(config: TrainConfig) -> Trained:
 def shapley(run: Trained) -> Attribution:
     """Exact Shapley values of the parts of every test clip."""
     model, batches = Counted(run.model), zip(run.x.split(50), run.y.split(50), strict=True)
-    found = explain_classes(model, batches, run.mixer.background, LAYOUT, len(TRUTH))
+    found = explain_classes(model, batches, LAYOUT, run.mixer.background, len(TRUTH))
     return Attribution(found.clip_parts(), model.cost(len(run.x)))
 
 

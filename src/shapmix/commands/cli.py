@@ -28,7 +28,13 @@ COMMANDS = {
     "evaluate": "shapmix.commands.evaluate",
     "ensemble": "shapmix.commands.ensemble",
     "compare": "shapmix.commands.compare",
+    "report": "shapmix.commands.report",
+    "figures": "shapmix.commands.figures",
+    "export": "shapmix.commands.export",
     "benchmark": "shapmix.commands.benchmark",
+    "predict": "shapmix.commands.predict",
+    "explain": "shapmix.commands.explain",
+    "serve": "shapmix.commands.serve",
     "demo": "shapmix.commands.demo",
 }
 
@@ -70,7 +76,11 @@ class Parser(ArgumentParser):
 
 
 def build_parser(words: Sequence[str] = ()) -> tuple[Parser, dict[str, Parser]]:
-    """The whole parser and the parser of each command, for a command line of these words."""
+    """The parser of a command line of these words, and the parsers of its commands.
+
+    Where the words begin with a command, only that one is imported and told its arguments; a help
+    text of one command does not pay for the others.
+    """
     parser = Parser(
         prog="shapmix",
         description=(
@@ -82,7 +92,11 @@ def build_parser(words: Sequence[str] = ()) -> tuple[Parser, dict[str, Parser]]:
     parser.add_argument("--version", action="version", version=f"shapmix {shapmix.__version__}")
     subcommands = parser.add_subcommands(dest="command", title="commands", metavar="COMMAND")
     parsers = {}
+    only = words[0] if words and words[0] in COMMANDS else None
     for name, path in COMMANDS.items():
+        if only not in (name, None):
+            subcommands.add_subcommand(name, Parser())
+            continue
         module = import_module(path)
         parsers[name] = Parser(description=module.__doc__)
         module.add_arguments(parsers[name], words)

@@ -1,0 +1,1 @@
+"""A recogniser as a small page and JSON API on the local machine."""

@@ -1,0 +1,202 @@
+"""`shapmix explain` as a user types it, on a run of one epoch."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shapmix.commands import cli
+from shapmix.data.archive import Archive
+from shapmix.data.splits import make_split
+from shapmix.data.synthetic import CLASS_NAMES, write_synthetic
+from shapmix.training.config import TrainConfig
+from shapmix.training.data import ClipData
+from shapmix.training.recognizer import recognizer_of_run
+from shapmix.training.run import train
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run, beside its archive."""
+    folder = tmp_path_factory.mktemp("explained")
+    write_synthetic(folder / "data.arrow", clips_per_class=20, seed=0)
+    split = make_split(Archive(folder / "data.arrow"), imbalance=2, n_max=4, val_per_class=1)
+    split.save(folder / "split.json")
+    train(
+        TrainConfig(
+            archive=folder / "data.arrow",
+            split=folder / "split.json",
+            out=folder / "run",
+            model="tcn",
+            model_options={"width": 8},
+            mixer="none",
+            num_frames=8,
+            epochs=1,
+            batch_size=16,
+            accelerator="cpu",
+            threads=1,
+            progress=False,
+        )
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recognizer(folder):
+    return recognizer_of_run(folder / "run")
+
+
+@pytest.fixture(scope="module")
+def class_clips(folder):
+    """Name, keypoints and label of the test clips of one class."""
+    data = ClipData(
+        TrainConfig(archive=folder / "data.arrow", split=folder / "split.json", num_frames=8)
+    )
+    clips = [data.archive.clip(i) for i in data.test.indices]
+    return [clip for clip in clips if clip.label == 3]
+
+
+@pytest.fixture
+def explain(capsys):
+    def call(*words, status=0):
+        assert cli.main(["explain", *map(str, words)]) == status
+        out, err = capsys.readouterr()
+        return " ".join((err if status else out).split()) if "--json" not in words else out
+
+    return call
+
+
+def test_one_clip(explain, folder, recognizer, class_clips):
+    clip = class_clips[0]
+    found = json.loads(explain(folder / "run", "--clip", clip.name, "--json"))
+    assert (found["format"], found["kind"], found["layout"]) == (1, "clip", "ntu25")
+    (best,) = recognizer.predict(clip.keypoints, top=1)[0]
+    assert found["clip"]["name"] == clip.name
+    assert (found["clip"]["label"], found["clip"]["class"]) == (3, CLASS_NAMES[3])
+    assert found["clip"]["predicted_class"] == found["class"] == best.label
+    assert found["clip"]["probability"] == pytest.approx(best.probability, abs=1e-5)
+    assert found["v_full"] == pytest.approx(best.probability, abs=1e-5)
+    assert found["efficiency"]["holds"]
+    values = recognizer.explain(clip.keypoints).parts()[best.index]
+    assert [part["value"] for part in found["parts"]] == pytest.approx(values.tolist(), abs=1e-5)
+    assert all(part["error"] is None for part in found["parts"])
+    assert len(found["coalitions"]) == 31
+    assert len(found["interactions"]) == 10
+
+
+def test_one_clip_about_another_class(explain, folder, recognizer, class_clips):
+    clip = class_clips[0]
+    words = folder / "run", "--clip", clip.name, "--about"
+    by_name = json.loads(explain(*words, CLASS_NAMES[3], "--json"))
+    by_number = json.loads(explain(*words, "3", "--json"))
+    assert by_name == by_number
+    expected = recognizer.probabilities([clip.keypoints])[0, 3]
+    assert by_name["v_full"] == pytest.approx(expected, abs=1e-5)
+    text = explain(*words, "3")
+    assert f"truly {CLASS_NAMES[3]}" in text
+    assert f"What each part does for '{CLASS_NAMES[3]}'" in text
+    for name in recognizer.layout.part_names:
+        assert name.replace("_", " ") in text
+    assert "The parts add up to" in text
+    assert "Coalitions of 2 or 3 parts" in text
+    assert "Pairs that interact most" in text
+
+
+def test_a_class_is_the_mean_over_its_class_clips(explain, folder, recognizer, class_clips):
+    import torch
+
+    found = json.loads(explain(folder / "run", "--class", CLASS_NAMES[3], "--json"))
+    assert (found["kind"], found["label"], found["clips"]) == ("class", 3, len(class_clips))
+    clip_values = torch.stack([recognizer.explain(c.keypoints).clip_values[3] for c in class_clips])
+    mean = clip_values.mean(0)
+    assert found["v_full"] == pytest.approx(float(mean[-1]), abs=1e-5)
+    assert found["v_empty"] == pytest.approx(float(mean[0]), abs=1e-5)
+    parts = torch.stack([recognizer.explain(c.keypoints).parts()[3] for c in class_clips])
+    assert [p["value"] for p in found["parts"]] == pytest.approx(parts.mean(0).tolist(), abs=1e-5)
+    errors = parts.std(0) / len(parts) ** 0.5
+    assert [p["error"] for p in found["parts"]] == pytest.approx(errors.tolist(), abs=1e-5)
+    fewer = json.loads(explain(folder / "run", "--class", "3", "--most", "1", "--json"))
+    assert fewer["clips"] == 1
+    assert "±" in explain(folder / "run", "--class", "3")
+
+
+def test_all_classes_the_rarest_first(explain, folder, recognizer):
+    found = json.loads(explain(folder / "run", "--most", "2", "--json"))
+    assert found["kind"] == "overview"
+    assert sorted(entry["class"] for entry in found["classes"]) == sorted(CLASS_NAMES)
+    counts = [entry["train_clips"] for entry in found["classes"]]
+    assert counts == sorted(counts)
+    assert counts == [recognizer.info.class_counts[entry["label"]] for entry in found["classes"]]
+    assert {entry["clips"] for entry in found["classes"]} == {2}
+    text = explain(folder / "run", "--most", "1")
+    assert "Train: training clips." in text
+
+
+@pytest.mark.parametrize("ending", ["png", "gif"])
+@pytest.mark.parametrize("what", ["clip", "class", "overview"])
+def test_pictures(explain, folder, class_clips, tmp_path, what, ending):
+    words = {"clip": ["--clip", class_clips[0].name], "class": ["--class", "3"]}.get(what, [])
+    path = tmp_path / f"drawn.{ending}"
+    if (what, ending) == ("overview", "gif"):
+        assert "only a clip or a class moves" in explain(folder / "run", "--out", path, status=1)
+        return
+    assert f"drawn: {path}" in explain(folder / "run", *words, "--most", "2", "--out", path)
+    with Image.open(path) as image:
+        assert image.format == ending.upper()
+
+
+def test_a_saved_model_with_a_source(explain, folder, recognizer, class_clips, tmp_path):
+    recognizer.save_pretrained(tmp_path / "saved")
+    clip = class_clips[0]
+    run, saved = folder / "run", tmp_path / "saved"
+    from_run = json.loads(explain(run, "--clip", clip.name, "--json"))
+    source = ["--source", folder / "data.arrow"]
+    from_source = json.loads(explain(saved, "--clip", clip.name, *source, "--json"))
+    assert from_source == from_run | {"model": str(saved)}
+    of_class = json.loads(explain(saved, "--class", "3", "--most", "2", *source, "--json"))
+    assert of_class["clips"] == 2
+    np.save(tmp_path / "one.npy", clip.keypoints)
+    alone = json.loads(explain(saved, "--source", tmp_path / "one.npy", "--json"))
+    assert alone["clip"]["label"] is None
+    assert alone["parts"] == from_run["parts"]
+    assert "give some, --source" in explain(saved, "--clip", clip.name, status=1)
+    unlabelled = explain(saved, "--class", "3", "--source", tmp_path / "one.npy", status=1)
+    assert f"no clip of class '{CLASS_NAMES[3]}'" in unlabelled
+    name = clip.name[:-1]
+    assert "did you mean" in explain(saved, "--clip", name, *source, status=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--class", "wavee hand"], "there is no class 'wavee hand'"),
+        (["--class", "99"], "there is no class 99"),
+        (["--clip", "x", "--class", "3"], "do not go together"),
+        (["--class", "3", "--about", "2"], "--about is of a clip"),
+        (["--about", "2"], "--about is of a clip"),
+        (["--most", "0"], "expected 1 or more"),
+        (["--out", "a.jpg"], "expected .png, .svg, .pdf"),
+    ],
+    ids=str,
+)
+def test_words_for_what_cannot_be(explain, folder, words, said):
+    assert said in explain(folder / "run", *words, status=1)
+
+
+def class_clips_and_folders_that_are_not_there(explain, folder, class_clips, tmp_path):
+    almost = class_clips[0].name + "x"
+    assert f"did you mean '{class_clips[0].name}'" in explain(
+        folder / "run", "--clip", almost, status=1
+    )
+    assert str(tmp_path) in explain(tmp_path, status=1)
+
+
+def test_values_are_of_calibrated_probabilities(folder, recognizer, class_clips):
+    """What is explained is what is predicted: the temperature is in both."""
+    from shapmix.commands.explaining import Example, explain_examples
+
+    examples = [Example(c.name, c.keypoints, c.label, c.fps) for c in class_clips]
+    found = explain_examples(recognizer, examples, [3] * len(examples))
+    expected = recognizer.probabilities([c.keypoints for c in class_clips])[:, 3]
+    np.testing.assert_allclose(found.clip_values[:, -1], expected, atol=1e-5)
