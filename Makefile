@@ -1,15 +1,22 @@
 # Two commands for people: `make demo` and `make test`. Each makes .venv when it is missing or stale.
+# `make docs` builds the site into site/, `make bench` measures speed (quarter of an hour),
 # `make fuzz` damages sources of every format, 2 000 each.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format fuzz clean
+.PHONY: demo test docs bench lint format fuzz clean
 
 demo: .venv/installed
 	$(BIN)/shapmix demo
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: .venv/installed
+	$(BIN)/mkdocs build --strict
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/speed.py
 
 fuzz: .venv/installed
 	SHAPMIX_FUZZ_INPUTS=2000 $(BIN)/python -m pytest -n 2 tests/data/importers/test_fuzz.py
@@ -29,4 +36,4 @@ format: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis runs
+	rm -rf site .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis runs

@@ -13,7 +13,7 @@ import yaml
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from shapmix.data.archive import Archive, ArchiveWriter
+from shapmix.data.archive import Archive, ArchiveError, ArchiveWriter
 from shapmix.data.splits import make_split
 from shapmix.training.build import OptionError, build_model, build_transform
 from shapmix.training.config import TrainConfig
@@ -243,6 +243,18 @@ def test_evaluating_again_gives_the_same_numbers(config):
     again = evaluate_run(run.folder)
     assert json.loads(json.dumps(again)) == json.loads(json.dumps(metrics))
     assert (run.folder / "scores.npz").exists()
+
+
+def test_a_run_is_found_with_its_data_from_any_folder(config, archive_path, tmp_path, monkeypatch):
+    """A relative path means what it meant where the run was made."""
+    monkeypatch.chdir(archive_path.parent)
+    run = config(epochs=1, archive=Path(archive_path.name))
+    metrics = train(run)
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(json.dumps(evaluate_run(run.folder))) == json.loads(json.dumps(metrics))
+    (run.folder / "environment.json").unlink()
+    with pytest.raises(ArchiveError, match=archive_path.name):
+        evaluate_run(run.folder)
 
 
 def test_scores_that_changed_are_not_written_over(config):

@@ -24,7 +24,7 @@ else at the same place:
     v_full, v_empty     its mean probability with all parts, and with none
     parts               [{name, joints, value, error}], errors null with fewer than two clips
     coalitions          [{parts, value, error}] of all subsets but the empty one
-    interactions        [{parts, value, error}] of all pairs: what they tell more together than apart
+    interactions        [{parts, value, error}] of all pairs: what two tell beyond each alone
     efficiency          {sum_of_parts, v_full_minus_v_empty, holds}
 """
 

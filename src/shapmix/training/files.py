@@ -91,6 +91,9 @@ def read_config(folder: Path) -> TrainConfig:
             if not k.startswith("second_stage")  # what came after the training
         }
         values["milestones"] = tuple(values.get("milestones", ()))
+        for key in ("archive", "split"):
+            if values.get(key) is not None:
+                values[key] = _found(values[key], folder)
         return TrainConfig(**values)
     except FileNotFoundError:
         raise RunFolderError(
@@ -99,6 +102,18 @@ def read_config(folder: Path) -> TrainConfig:
         ) from None
     except (TypeError, ValueError, yaml.YAMLError) as error:
         raise RunFolderError(f"{path} is not a configuration of this version: {error}") from error
+
+
+def _found(path: Path, folder: Path) -> Path:
+    """A file as the run names it: from here or, if there is none, from where the run was made."""
+    if path.is_absolute() or path.exists():
+        return path
+    try:
+        made_in = json.loads((folder / "environment.json").read_bytes())["folder"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return path
+    there = Path(str(made_in)) / path
+    return there if there.exists() else path
 
 
 def check_same_run(given: TrainConfig, stored: TrainConfig) -> None:

@@ -207,7 +207,7 @@ def _stopped_early(checkpoint: dict[str, Any]) -> bool:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, commit, machine and command of this process."""
+    """Versions, commit, machine, command and working folder of this process."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -216,6 +216,7 @@ def environment() -> dict[str, Any]:
             versions[package] = "not installed"
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "folder": str(Path.cwd()),
         "commit": _commit(),
         "packages": versions,
         "python": platform.python_version(),
