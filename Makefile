@@ -4,13 +4,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test docs bench lint format fuzz clean
+.PHONY: demo test browser docs bench lint format fuzz clean
 
 demo: .venv/installed
 	$(BIN)/shapmix demo
 
-test: .venv/installed lint
+test: .venv/installed lint browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Pages are tested in the system's Chromium. Where this may install it (root on Debian, a container),
+# it does; elsewhere these tests are skipped and say so.
+browser:
+	@command -v chromium > /dev/null || { \
+	test "$$(id -u)" = 0 && command -v apt-get > /dev/null && echo "installing chromium" && \
+	apt-get -qq update > /dev/null && DEBIAN_FRONTEND=noninteractive \
+	apt-get -qq install -y --no-install-recommends chromium > /dev/null 2>&1; } || \
+	echo "no Chromium: the tests in a browser will be skipped"
 
 docs: .venv/installed
 	$(BIN)/mkdocs build --strict
