@@ -311,7 +311,14 @@ def test_damaged_clips_are_skipped_and_counted(tmp_path):
     assert recordings.report.num_skipped == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x93NUMPY\x01\x00", os.urandom(64)])
+NOISE = bytes(range(5, 256, 4))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nonsense", b"\x93NUMPY\x01\x00", NOISE],
+    ids=["empty", "nonsense", "a torn header", "noise"],
+)
 @pytest.mark.parametrize("suffix", [".npy", ".bvh", ".json", ".csv", ".skeleton", ".zip", ".pkl"])
 def test_hostile_files_are_refused_by_name(content, suffix, tmp_path):
     path = tmp_path / f"file{suffix}"

@@ -168,7 +168,7 @@
         ...parts.map((part, i) => {
           const inside = members.includes(i);
           const dot = element("i", { class: inside ? "in" : "" });
-          const words = element("span", { class: "hidden" }, inside ? part : "");
+          const words = element("span", { class: "spoken" }, inside ? part : "");
           return element("td", { class: "part" }, dot, words);
         }),
         bar(value, error, scale),
