@@ -1,6 +1,6 @@
 """Clips a second on one core: ragged batches transformed at once, and clip after clip.
 
-    OMP_NUM_THREADS=1 python benchmarks/loading.py [--clips N] [--pairs N] [--json FILE]
+    python benchmarks/loading.py [--quick] [--json FILE]
 
 Both make the same training input (N, 3, 64, 25, 2) from the same NTU-like clips: a random temporal
 crop, resized to 64 frames, turned by random angles. Ours reads the archive from disk, and moves
@@ -9,42 +9,24 @@ the code bases that grew from it does (Chen et al., ICCV 2021), step for step: a
 padded to (N, 300, 150) and seen as a transposed view (N, 3, 300, 25, 2); for each clip a copy, its
 valid frames counted by sums over the padded clip, a crop, a bilinear resize of the clip as an image
 of 150 rows, one rotation matrix for every frame, and the copies in between; then the default
-collate. Nothing was added to slow it down. Without randomness the two must agree. They run in turn;
-the table has medians, the ratio is the median of the pairs'. Time is the processor's, so that other
-programs on the machine count less.
+collate. Nothing was added to slow it down. Without randomness the two must agree. They run in turn.
 """
 
-import argparse
-import json
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
+from harness import Report, figure, in_turn, run, speedup
+from ntu_like import write_archive
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from shapmix.data.archive import Archive, ArchiveInfo, ArchiveWriter, Clip
+from shapmix.data.archive import Archive
 from shapmix.data.loader import ClipDataset, create_loader
 from shapmix.data.transforms import DEFAULT_ROTATION, Transform
-from shapmix.layouts import get_layout
 
-LENGTHS, PAIRS = (40, 150), 26 / 120  # frames; share of clips with two persons
 PADDED, FRAMES, BATCH = 300, 64, 64
-
-
-def write_archive(path: Path, clips: int) -> Archive:
-    """Random clips of realistic sizes."""
-    rng = np.random.default_rng(0)
-    with ArchiveWriter(path, ArchiveInfo(get_layout("ntu25"), ("a", "b"))) as writer:
-        for i in range(clips):
-            shape = (int(rng.integers(*LENGTHS)), 1 + int(rng.random() < PAIRS), 25, 3)
-            keypoints = rng.normal(size=shape).astype(np.float32)
-            writer.write(Clip(f"clip{i}", i % 2, keypoints))
-    return Archive(path)
 
 
 class PaddedClips(Dataset):
@@ -107,55 +89,41 @@ def check_agreement(archive: Archive) -> None:
     """Without randomness both give the same input."""
     usual = PaddedClips(archive, (1.0, 1.0), 0.0)
     transform = Transform("ntu25", crop_ratio=(1.0, 1.0), rotation=0.0, center="none")
-    batch = next(iter(create_loader(ClipDataset(archive), BATCH)))
+    batch = next(iter(create_loader(ClipDataset(archive, num_persons=2), BATCH)))
     expected = torch.stack([usual[i][0] for i in batch.indices.tolist()])
     torch.testing.assert_close(transform(batch, torch.Generator()), expected)
 
 
-def seconds(epoch: Callable[[], None]) -> float:
-    """Processor time of one pass."""
-    begin = time.process_time()
-    epoch()
-    return time.process_time() - begin
-
-
-def measure(archive: Archive, pairs: int) -> dict[str, float]:
-    """Print the table; clips a second of both and their ratio."""
-    usual = DataLoader(PaddedClips(archive, (0.5, 1.0), DEFAULT_ROTATION), BATCH, shuffle=True)
-    loader = create_loader(ClipDataset(archive), BATCH, shuffle=True)
-    transform, source = Transform("ntu25", num_frames=FRAMES), torch.Generator().manual_seed(0)
-
-    def ours() -> None:
-        for batch in loader:
-            transform(batch, source)
-
-    def clip_by_clip() -> None:
-        for _ in usual:
-            pass
-
-    times = [(seconds(ours), seconds(clip_by_clip)) for _ in range(pairs + 1)][1:]  # one to warm up
-    fast, slow = (len(archive) / median(column) for column in zip(*times, strict=True))
-    ratio = median(b / a for a, b in times)
-    print("| pipeline | clips/s on one core |\n|---|---|")
-    print(f"| clip by clip, padded | {slow:.0f} |\n| ragged batches | {fast:.0f} |")
-    print(f"\nratio {ratio:.2f} (median of {pairs} pairs)")
-    return {"clip_by_clip": slow, "ragged_batches": fast, "ratio": ratio, "clips": len(archive)}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--clips", type=int, default=4096, help="in the data set")
-    parser.add_argument("--pairs", type=int, default=7, help="times each pipeline is run")
-    parser.add_argument("--json", type=Path, help="write the numbers to this file")
-    args = parser.parse_args()
+def measure(quick: bool) -> Report:
+    """Clips a second of both on one core, and their ratio."""
+    clips, pairs = (64, 1) if quick else (4096, 7)
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        archive = write_archive(Path(folder) / "clips.arrow", args.clips)
+        archive = write_archive(Path(folder) / "clips.arrow", [0] * clips, 1)
         check_agreement(archive)
-        result = measure(archive, args.pairs)
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + "\n")
+        usual = DataLoader(PaddedClips(archive, (0.5, 1.0), DEFAULT_ROTATION), BATCH, shuffle=True)
+        loader = create_loader(ClipDataset(archive), BATCH, shuffle=True)
+        transform, source = Transform("ntu25", num_frames=FRAMES), torch.Generator().manual_seed(0)
+
+        def ours() -> None:
+            for batch in loader:
+                transform(batch, source)
+
+        def clip_by_clip() -> None:
+            for _ in usual:
+                pass
+
+        taken = in_turn({"ours": ours, "usual": clip_by_clip}, pairs)
+    torch.set_num_threads(threads)
+    rates = {name: [clips / seconds for seconds in taken[name]] for name in taken}
+    figures = [
+        figure("clip by clip, padded", rates["usual"], "clips/s", higher_is_better=True),
+        figure("ragged batches from the archive", rates["ours"], "clips/s", higher_is_better=True),
+        speedup("ragged batches", taken["usual"], taken["ours"]),
+    ]
+    return Report({"clips": clips, "pairs": pairs, "threads": 1}, figures)
 
 
 if __name__ == "__main__":
-    main()
+    run("loading", measure, __doc__)

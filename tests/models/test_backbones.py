@@ -69,6 +69,17 @@ def test_evaluation_is_repeatable_and_clips_are_independent(name: str) -> None:
         torch.testing.assert_close(model(x.flip(0)), together.flip(0), rtol=1e-4, atol=1e-5)
 
 
+def test_evaluation_takes_a_few_bodies_at_a_time(name: str) -> None:
+    model = tiny(name, num_persons=2).eval()
+    x = clips(N=40, M=2)
+    seen: list[int] = []
+    model.classifier.blocks.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    together = model(x)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), together, rtol=1e-4, atol=1e-5)
+    assert seen == [80, 32, 32, 16]
+
+
 def test_input_is_left_alone(name: str) -> None:
     x = clips()
     before = x.clone()

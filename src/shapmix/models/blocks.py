@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from shapmix.layouts import Layout
 
 Absent = Literal["skip", "zero"]
+EVALUATED = 32  # bodies that go through the blocks together in evaluation on a CPU
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -216,11 +217,13 @@ class BodyClassifier(nn.Module):
         """Normalised bodies (B, V C, T) through the blocks, mean over frames and joints: (B, F)."""
         _, C, T, V, _ = shape
         x = bodies.view(-1, V, C, T).permute(0, 2, 3, 1).contiguous()
-        if self.checkpoint and self.training and torch.is_grad_enabled():
-            x = checkpointed(self.blocks, x)
-        else:
-            x = self.blocks(x)
-        return x.mean((2, 3))
+        whole = self.training or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if not whole and x.device.type == "cpu":
+            # Nothing is kept for a gradient: a few bodies at a time need less memory and time.
+            return torch.cat([self.blocks(some).mean((2, 3)) for some in x.split(EVALUATED)])
+        again = self.checkpoint and self.training and torch.is_grad_enabled()
+        features: Tensor = checkpointed(self.blocks, x) if again else self.blocks(x)
+        return features.mean((2, 3))
 
 
 def checkpointed(blocks: nn.Module, x: Tensor) -> Tensor:
