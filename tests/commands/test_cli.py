@@ -132,6 +132,7 @@ def test_train_evaluate_compare_on_real_data(nw_ucla, tmp_path, capsys):
         "batch_size": 32,
         "validate_every": 2,
         "progress": False,
+        "artefacts": False,  # the evaluation below writes them
     }
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(settings))

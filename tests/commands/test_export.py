@@ -99,6 +99,8 @@ def test_a_saved_folder_is_exported_too(exported, tmp_path, capsys):
     [
         (["RUN"], "nothing to write: give --onnx, --torch or --folder"),
         (["RUN", "--folder", "OUT", "--licence", "mit"], "has its own weights and licence"),
+        (["RUN", "--onnx", "RUN"], "is a folder: give the name of the file to write"),
+        (["RUN", "--torch", "."], ". is a folder: give the name of the file to write"),
         (["OUT/nowhere", "--folder", "OUT"], "there is no folder"),
         (["OUT", "--folder", "OUT"], "it has no config.yaml"),
     ],

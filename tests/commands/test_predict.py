@@ -37,6 +37,8 @@ NW_UCLA_CLIPS = 1484
 class Stub:
     """Sees the class of a frame in its first x, from 1; sure of it up to `sureness`."""
 
+    num_persons = 2
+
     def __init__(self, info: ArchiveInfo, sureness: float = 0.9) -> None:
         self.layout, self.class_names = info.layout, info.class_names
         self.info = RecognizerInfo(info.units, info.channels, "joint", 16)
@@ -73,8 +75,8 @@ def predict(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> Predict:
 
     def run(model: Any, *words: object, lines: Sequence[str] = ()) -> Result:
         if model is not None:
-            opened = "shapmix.training.recognizer.open_recognizer"
-            monkeypatch.setattr(opened, lambda run, device: model)
+            opened = "shapmix.commands.opening.open_recognizer"
+            monkeypatch.setattr(opened, lambda run, **_: model)
         stdin = io.TextIOWrapper(io.BytesIO("".join(f"{x}\n" for x in lines).encode()))
         monkeypatch.setattr(sys, "stdin", stdin)
         stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8")
@@ -181,6 +183,20 @@ def test_the_same_in_every_form(predict, clips, tmp_path):
         "out.json",
         "out.jsonl",
     ]
+
+
+def test_persons_beyond_those_of_the_model_are_mentioned(predict, clips):
+    note = "note: clips with more persons than the model looks at: 1; only the first 2 of each"
+    for words in ([], ["--stream"]):
+        assert note not in predict(Stub(info()), "run", clips, *words).out
+    np.save(clips / "wave" / "crowd.npy", np.concatenate([frames(0, 9)] * 3, axis=1))
+    for words in ([], ["--stream"]):
+        assert note in predict(Stub(info()), "run", clips, *words).out
+
+
+def test_what_plain_numbers_are_taken_for_is_said(predict, clips):
+    result = predict(Stub(info(units="mm")), "run", clips)
+    assert "note: taken as xyz in mm of the joints of coco17 in their order" in result.err
 
 
 def test_abstention(predict, clips, tmp_path):

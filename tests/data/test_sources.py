@@ -142,13 +142,33 @@ def test_pyskl_without_labels(lacking, tmp_path):
 
 def test_single_clips_without_a_label_are_read_too(tmp_path):
     source = written("arrays", tmp_path)
-    np.save(source / "loose.npy", np.ones((5, 15, 3), np.float32))
+    clip = np.ones((5, 15, 3), np.float32)
+    np.save(source / "loose.npy", clip)
     with read_source(source, "arrays", layout=STICK) as recordings:
         found = {r.name: r.label for r in recordings}
     assert found.pop("loose") is None
     assert set(found.values()) == {"walk", "wave"}
     assert recordings.report.read == 7
     assert not recordings.report.skipped
+
+
+def test_what_else_is_wrong_with_clips_without_a_label_is_noted(tmp_path):
+    """Once each, and beside what is wrong with clips that have a label."""
+    source = written("arrays", tmp_path)
+    clip = np.ones((5, 15, 3), np.float32)
+    labelled = next(path.parent for path in source.rglob("*.npy"))
+    np.save(source / "loose.npy", clip)
+    for folder in (source, labelled):
+        np.save(folder / f"{folder.name}-zero.npy", 0 * clip)
+        clip[2, 3] = np.nan
+        np.save(folder / f"{folder.name}-gap.npy", clip)
+    with read_source(source, "arrays", layout=STICK) as recordings:
+        assert "loose" in {r.name for r in recordings}
+    report, names = recordings.report, (labelled.name, source.name)
+    assert report.skipped == {"no body": [f"{name}-zero" for name in names]}
+    (gaps,) = report.repaired.values()
+    assert gaps == [f"{name}-gap" for name in names]
+    assert report.read == 6 + 3
 
 
 def test_a_labels_file_of_the_user_counts(tmp_path):

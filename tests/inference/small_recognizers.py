@@ -40,9 +40,13 @@ def small_recognizer(
     class_names=CLASSES,
     model_options=(),
     info=(),
+    shallow=False,
     **transform_options,
 ):
-    """A recogniser whose random network tells clips apart, but not too surely."""
+    """A recogniser whose random network tells clips apart, but not too surely.
+
+    A shallow graph network has three blocks of ten: the first one, and those with a stride.
+    """
     layout = get_layout(layout)
     transform = Transform(
         layout, channels=channels, stream=stream, num_frames=num_frames, **transform_options
@@ -59,6 +63,9 @@ def small_recognizer(
             in_channels=len(channels),
             **options,
         )
+        if shallow and model != "tcn":
+            blocks = network.classifier.blocks
+            network.classifier.blocks = torch.nn.Sequential(*(blocks[i] for i in (0, 4, 7)))
         seen = random_clips(40, layout, channels, persons=persons, seed=100 + seed)
         x = transform(collate([Sample(clip, 0, i) for i, clip in enumerate(seen)], persons))
         with torch.no_grad():

@@ -322,6 +322,7 @@ def test_files_that_cannot_be_used(client, name, content, status):
     answer = post_file(client, name, content)
     assert answer.status_code == status, answer.text
     assert "shapmix-" not in answer.text, "a folder of the server is told"
+    assert answer.json()["detail"].count("'") % 2 == 0, "half of a quotation is lost"
 
 
 def test_bombs_are_refused(client):

@@ -1,6 +1,9 @@
 """From finished runs to recognisers: the same scores, calibrated, in one object."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from torch.nn import functional as F
 
 from shapmix.commands.ensemble import ensemble
+from shapmix.commands.opening import open_recognizer
 from shapmix.data.archive import Archive
 from shapmix.data.loader import create_loader
 from shapmix.data.splits import make_split
@@ -19,7 +23,7 @@ from shapmix.mixing import mean_clip
 from shapmix.training.config import TrainConfig
 from shapmix.training.files import RunFolderError
 from shapmix.training.finished import open_run
-from shapmix.training.recognizer import ensemble_of_run, open_recognizer, recognizer_of_run
+from shapmix.training.recognizer import ensemble_of_run, recognizer_of_run
 from shapmix.training.run import train
 
 
@@ -110,6 +114,28 @@ def test_it_can_be_saved_and_loaded(runs, number, tmp_path):
         open_recognizer(tmp_path / "model", "best")
 
 
+def test_a_saved_model_is_opened_without_what_trains_models(runs, tmp_path):
+    """Else the first prediction would wait for seconds."""
+    recognizer_of_run(runs[0]).save_pretrained(tmp_path)
+    code = (
+        "import sys; from shapmix.commands.opening import open_recognizer;"
+        f"open_recognizer({str(tmp_path)!r}); print(*sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(out.stdout.split())
+    assert "torch" in loaded
+    assert not loaded & {"pytorch_lightning", "torchmetrics", "matplotlib", "torch._dynamo"}
+
+
+def test_without_the_background_training_clips_are_not_read(runs, fused, monkeypatch):
+    monkeypatch.setattr("shapmix.training.data.ClipData.mean_clip", None)
+    recognizer = open_recognizer(runs[0], background=False)
+    assert recognizer.background is None
+    assert all(part.background is None for part in open_recognizer(fused, background=False).parts)
+    with pytest.raises(TypeError):
+        open_recognizer(runs[0])
+
+
 def test_without_validation_clips_nothing_is_fitted(make, archive_path, tmp_path):
     plain = tmp_path / "plain.json"
     make_split(Archive(archive_path), val_fraction=0).save(plain)
@@ -141,6 +167,18 @@ def test_an_ensemble_gives_the_scores_of_its_folder(runs, fused, tmp_path):
     recognizer.save_pretrained(tmp_path)
     found = open_recognizer(tmp_path)
     np.testing.assert_array_equal(found.probabilities(clips), recognizer.probabilities(clips))
+
+
+def test_an_ensemble_is_opened_from_any_folder(runs, fused, tmp_path, monkeypatch):
+    """Its runs are named as they were where it was made, from there."""
+    monkeypatch.chdir(runs[0].parent)
+    ensemble([Path(run.name) for run in runs], tmp_path / "fused", [2, 1])
+    ensemble([tmp_path / "fused", Path(runs[0].name)], tmp_path / "both", [1, 1])
+    monkeypatch.chdir(tmp_path)
+    clips = [np.ones((5, 1, 20, 3), np.float32)]
+    found = open_recognizer("fused").logits(clips)
+    np.testing.assert_array_equal(found, open_recognizer(fused).logits(clips))
+    open_recognizer("both")
 
 
 def test_ensembles_of_ensembles(runs, fused, tmp_path):

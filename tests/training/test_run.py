@@ -13,6 +13,7 @@ import yaml
 from filelock import FileLock
 from safetensors.torch import load_file
 
+from shapmix.commands.cli import main
 from shapmix.data.archive import Archive, ArchiveError, ArchiveWriter
 from shapmix.data.splits import make_split
 from shapmix.training.build import OptionError, build_model, build_transform
@@ -252,7 +253,11 @@ def test_a_run_is_found_with_its_data_from_any_folder(config, archive_path, tmp_
     metrics = train(run)
     monkeypatch.chdir(tmp_path)
     assert json.loads(json.dumps(evaluate_run(run.folder))) == json.loads(json.dumps(metrics))
+    settings = ["--config", str(run.folder / "config.yaml"), "--out", "again"]
+    assert main(["train", "--resume", str(run.folder)]) == 0
+    assert main(["train", *settings, "--fast-dev-run", "true"]) == 0
     (run.folder / "environment.json").unlink()
+    assert main(["train", *settings, "--fast-dev-run", "true"]) == 1
     with pytest.raises(ArchiveError, match=archive_path.name):
         evaluate_run(run.folder)
 

@@ -1,4 +1,12 @@
-"""Evaluate a finished run once more, from its weights, and print its table."""
+"""Evaluate a finished run once more, from its weights, and print its table.
+
+    shapmix evaluate runs/mine
+    shapmix evaluate runs/mine --classes
+
+The metrics, the scores and what reports show are written anew; a run of an older version gets what
+it lacks. If the weights give other scores than when they were trained, because another version of
+this program computes something else from them, nothing is written: --renew accepts the new scores.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

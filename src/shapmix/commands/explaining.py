@@ -48,8 +48,8 @@ def open_explainable(run: str, device: str) -> ActionRecognizer:
     Raises:
         ValueError: it is an ensemble, or has no background clip.
     """
+    from shapmix.commands.opening import open_recognizer
     from shapmix.inference.recognizer import ActionRecognizer
-    from shapmix.training.recognizer import open_recognizer
 
     model = open_recognizer(run, device=device)
     if not isinstance(model, ActionRecognizer):

@@ -39,10 +39,13 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 
 def run(args: Namespace) -> None:
     """Open the model, write what was asked for, say what was written."""
-    from shapmix.training.recognizer import open_recognizer
+    from shapmix.commands.opening import open_recognizer
 
     if not (args.onnx or args.torch or args.folder):
         raise ValueError("nothing to write: give --onnx, --torch or --folder")
+    for path in (args.onnx, args.torch):
+        if path is not None and path.is_dir():
+            raise ValueError(f"{path} is a folder: give the name of the file to write")
     recognizer = open_recognizer(args.run, args.weights, licence=args.licence)
     if args.folder:
         recognizer.save_pretrained(args.folder)

@@ -165,12 +165,12 @@ def run(args: Namespace) -> None:
 
 
 def _run(args: Namespace) -> None:
+    from shapmix.commands.opening import open_recognizer
     from shapmix.commands.recognising import judge_lines, predict_clips, segment_recordings
-    from shapmix.training.recognizer import open_recognizer
 
     args.stream = args.stream or args.timeline is not None
     _check(args)
-    model = open_recognizer(args.run, device=args.device)
+    model = open_recognizer(args.run, device=args.device, background=False)
     sliding = _sliding(args, model.info.num_frames)
     if args.source == PIPE:
         judge_lines(model, sys.stdin.buffer, sys.stdout, sliding, top=args.top, fps=args.fps)
@@ -226,7 +226,7 @@ def _sliding(args: Namespace, num_frames: int) -> Sliding:
 @contextmanager
 def _recordings(args: Namespace, model: Model) -> Iterator[Recordings]:
     """The clips of the source."""
-    from shapmix.data.sources import find_formats, is_archive, read_archive, read_source
+    from shapmix.data.sources import BARE, find_formats, is_archive, read_archive, read_source
 
     source = Path(args.source)
     if args.format is None and is_archive(source):
@@ -239,4 +239,12 @@ def _recordings(args: Namespace, model: Model) -> Iterator[Recordings]:
     given = options(**{field.name: args[field.name] for field in fields(options)})
     expected = {"channels": model.info.channels, "units": model.info.units}
     with read_source(source, name, given, model.layout, **expected) as recordings:
+        if name in BARE:
+            info = recordings.info
+            print(
+                f"note: taken as {info.channels} in {info.units} of the joints of "
+                f"{info.layout.name} in their order; shapmix predict --format {name} --help says "
+                "how to change it",
+                file=sys.stderr,
+            )
         yield recordings if args.clip is None else recordings.only(args.clip)

@@ -78,10 +78,11 @@ def predict_clips(model: Model, recordings: Recordings, args: Namespace, say: Sa
         f"{what}_{i + 1}" for i in range(top) for what in ("label", "probability")
     ]
     columns += ["abstained"] + (["truth"] if matches else [])
-    tally = Tally()
+    tally, crowded = Tally(), 0
     with rows_to(args.out, args.json, columns) as write, _progress(recordings.report) as step:
         for batch in _chunks(recordings, args.batch_size):
             clips = [adapt(recording.keypoints) for recording in batch]
+            crowded += sum(clip.shape[1] > model.num_persons for clip in clips)
             probabilities = model.probabilities(clips, batch_size=args.batch_size)
             answers = ranked(probabilities, model.class_names, top)
             for recording, best in zip(batch, answers, strict=True):
@@ -96,6 +97,7 @@ def predict_clips(model: Model, recordings: Recordings, args: Namespace, say: Sa
             step()
         _check_read(recordings.report)
     _say_report(recordings.report, say)
+    _say_crowded(crowded, model, say)
     if sentence := tally.sentence():
         say(sentence)
 
@@ -134,7 +136,7 @@ def segment_recordings(
 
     adapt = _adaptation(model, recordings, say)
     drawn: tuple[str, Timeline] | None = None
-    num_recordings = num_segments = 0
+    num_recordings = num_segments = crowded = 0
     with rows_to(args.out, args.json, SEGMENT) as write, _progress(recordings.report) as step:
         for recording in recordings:
             if drawn is not None and args.timeline is not None:
@@ -154,11 +156,13 @@ def segment_recordings(
             for segment in timeline.segments:
                 write(_segment_row(recording.name, segment, timeline))
             num_recordings += 1
+            crowded += recording.keypoints.shape[1] > model.num_persons
             num_segments += len(timeline.segments)
         _check_read(recordings.report)
         if args.timeline is not None and drawn is not None:
             _draw(*drawn, args)
     _say_report(recordings.report, say)
+    _say_crowded(crowded, model, say)
     if any("left out" in what for what in recordings.report.repaired):
         say("note: frames are counted without those that were left out")
     say(f"segments: {num_segments}, recordings: {num_recordings}")
@@ -271,6 +275,15 @@ def _say_report(report: ImportReport, say: Say) -> None:
     """What was skipped and what was mended."""
     for line in str(report).splitlines()[1:]:
         say(line)
+
+
+def _say_crowded(clips: int, model: Model, say: Say) -> None:
+    """In how many clips there are persons whom the model does not look at."""
+    if clips:
+        say(
+            f"note: clips with more persons than the model looks at: {clips}; only the first "
+            f"{model.num_persons} of each counted"
+        )
 
 
 @contextmanager

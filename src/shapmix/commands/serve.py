@@ -49,8 +49,8 @@ def run(args: Namespace) -> None:
         from shapmix.serving.app import create_app, is_loopback
     except ModuleNotFoundError as error:
         raise ImportError(f'serving needs {error.name}: pip install "shapmix[serve]"') from error
+    from shapmix.commands.opening import open_recognizer
     from shapmix.serving.limits import MIB, Limits
-    from shapmix.training.recognizer import open_recognizer
 
     limits = Limits(
         body_bytes=int(args.max_mb * MIB),

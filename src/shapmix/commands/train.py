@@ -6,7 +6,7 @@ on with a run that was stopped.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -40,8 +40,13 @@ def run(args: Namespace) -> None:
     from rich.console import Console
 
     from shapmix.reporting import load_run, run_table
+    from shapmix.training.files import find_data
     from shapmix.training.run import train
 
+    for given in args.config or ():  # that of a run, whose data may lie where it was made
+        made = Path(str(given)).parent
+        split = config.split and find_data(config.split, made)
+        config = replace(config, archive=find_data(config.archive, made), split=split)
     if train(config) is not None:
         Console().print(run_table(load_run(config.folder)))
         print(f"run: {config.folder}")

@@ -269,11 +269,22 @@ def _read(
     if not has_labels or not hasattr(options, "labels"):
         return
     if [name for fault in LABEL_FAULTS for name in report.skipped.pop(fault, [])]:
-        again = importer.open_source(path, _without_labels(options))
-        for recording in _clips(again, ImportReport(), has_labels=False):
+        seen.update(*report.skipped.values())
+        again, faults = importer.open_source(path, _without_labels(options)), ImportReport()
+        for recording in _clips(again, faults, has_labels=False):
             if recording.name not in seen:
                 report.read += 1
                 yield recording
+        _note_others(report, faults, seen)
+
+
+def _note_others(report: ImportReport, faults: ImportReport, seen: set[str]) -> None:
+    """Note faults besides those of labels, of clips that have not been seen."""
+    for mine, theirs in ((report.skipped, faults.skipped), (report.repaired, faults.repaired)):
+        for reason, names in theirs.items():
+            if others := [name for name in names if name not in seen]:
+                mine.setdefault(reason, []).extend(others)
+    report.details = faults.details | report.details
 
 
 def _clips(source: Source, report: ImportReport, has_labels: bool) -> Iterator[Recording]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from shapmix.data.transforms import Transform
 from shapmix.inference.pretrained import PretrainedError, is_number, take
@@ -211,9 +212,21 @@ def build_model(described: Description, given: nn.Module | str | None) -> nn.Mod
             f"somebody else. Loading never runs code that a file names: if you trust it, pass "
             f"model={info.model[:200]!r}, or an nn.Module made by you"
         )
-    own = info.model in MODELS
-    with torch.random.fork_rng(devices=[]), torch.device("meta" if own else "cpu"):
+    if info.model in MODELS:
+        with torch.device("meta"), _Uninitialized():
+            return _create(described)
+    with torch.random.fork_rng(devices=[]):
         return _create(described)
+
+
+class _Uninitialized(TorchFunctionMode):
+    """Draws no normal numbers: on the meta device that loads torch's compiler, for seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (nn.init.normal_, Tensor.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _create(described: Description) -> nn.Module:

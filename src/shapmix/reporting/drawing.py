@@ -156,3 +156,30 @@ def draw_funnel(figure: "Figure", above: "Axes", source: Window, below: "Axes", 
     words = f"{source[1]} frames" + (f" become {to[1]}" if source[1] != to[1] else "")
     x, y = outline.mean(0)
     figure.text(x, y, words, size=9.5, color=STRONG, ha="center", va="center")
+
+
+def draw_coalitions(
+    axes: "Axes",
+    coalitions: NDArray[np.bool_],
+    names: Sequence[str],
+    *,
+    dot: float,
+    line: float,
+    text: float,
+) -> None:
+    """A row of dots for each coalition `(Q, P)`, filled where it has the part.
+
+    Args:
+        dot: area of a dot. line: width of the line that joins them. text: size of the names above.
+    """
+    Q, P = coalitions.shape
+    rows, places = np.mgrid[:Q, :P]
+    for dots, colour, layer in ((~coalitions, PALE, 1), (coalitions, INK, 3)):
+        axes.scatter(places[dots], rows[dots], s=dot, color=colour, linewidth=0, zorder=layer)
+    for row, members in enumerate(coalitions):
+        inside = np.flatnonzero(members)
+        axes.plot(inside[[0, -1]], [row, row], color=INK, linewidth=line, zorder=2)
+    axes.set_axis_off()
+    axes.set(xlim=(-0.5, P - 0.5), ylim=(Q - 0.5, -0.5))
+    for part, name in enumerate(names):
+        axes.text(part, -0.7, name, size=text, color=INK, rotation=90, ha="center", va="bottom")

@@ -23,6 +23,7 @@ from shapmix.reporting.drawing import (
     Floats,
     Window,
     axes_at,
+    draw_coalitions,
     draw_funnel,
     draw_snapshots,
     draw_window,
@@ -221,7 +222,8 @@ def saliency_figure(run: Run, classes: Sequence[int | str] | None = None) -> "Fi
     left, column, height = _EDGE + 0.3 * P, 2.45, 0.24 * Q  # inches
     figure = new_figure(left + len(labels) * column + _EDGE, 0.6 + height + 1.0)
     dots = axes_at(figure, _EDGE, 0.6, 0.3 * P, height)
-    _draw_coalitions(dots, saliency.coalitions, saliency.part_names)
+    names = [_words(name) for name in saliency.part_names]
+    draw_coalitions(dots, saliency.coalitions, names, dot=62, line=1.8, text=9.5)
     limit = 1.05 * max(float(scores.max()), 1e-9)
     for i, (label, values) in enumerate(zip(labels, scores, strict=True)):
         axes = axes_at(figure, left + i * column + 0.2, 0.6, column - 0.25, height)
@@ -245,24 +247,6 @@ def _draw_bars(axes: "Axes", values: NDArray[np.floating[Any]], limit: float) ->
     axes.spines["left"].set_color(GREY)
     axes.locator_params(axis="x", nbins=3)
     axes.tick_params(axis="x", length=0, labelsize=9, labelcolor=GREY)
-
-
-def _draw_coalitions(
-    axes: "Axes", coalitions: NDArray[np.bool_], part_names: Sequence[str]
-) -> None:
-    """A row of dots for each coalition, filled where it has the part."""
-    Q, P = coalitions.shape
-    rows, columns = np.mgrid[:Q, :P]
-    for dots, colour, layer in ((~coalitions, FAINT, 0), (coalitions, INK, 2)):
-        axes.scatter(columns[dots], rows[dots], s=62, color=colour, linewidth=0, zorder=layer)
-    for row, members in enumerate(coalitions):
-        inside = np.flatnonzero(members)
-        axes.plot(inside[[0, -1]], [row, row], color=INK, linewidth=1.8, zorder=1)
-    axes.set_axis_off()
-    axes.set(xlim=(-0.5, P - 0.5), ylim=(Q - 0.5, -0.5))
-    for part, name in enumerate(part_names):
-        text = axes.text(part, -0.7, _words(name), size=9.5, color=INK, ha="center", va="bottom")
-        text.set_rotation(90)
 
 
 def _choose_classes(run: Run, classes: Sequence[int | str] | None) -> list[int]:

@@ -89,9 +89,10 @@ def _numbers(value: Any, where: str) -> NDArray[np.float64]:
     try:
         return np.array(value, dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:
+        words = str(error).partition(". ")[0][:120]
         raise RefusedError(
-            f"{where} is no array of numbers ({str(error)[:120]}): send nested lists of one length "
-            "on each level, without null"
+            f"{where} is no array of numbers ({words}): send nested lists of one length on each "
+            "level, without null"
         ) from None
 
 

@@ -34,6 +34,7 @@ SUFFIXES = (
 )
 _REFUSED_FORMATS = {"pyskl-pkl"}
 _MOST_NAME = 100  # characters
+_OWN_FOLDER = r"""[^\s'"]*/shapmix-\S*?(?=[\s:,;)'"]|$)"""  # and the file in it
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def read_upload(name: str, content: bytes, model: Model, limits: Limits) -> Uplo
             with _opened(path, model) as recordings:
                 return _checked(recordings, model, limits)
         except (SourceError, MismatchError) as error:
-            words = re.sub(r"\S*/shapmix-\S*?(?=[\s:,;)']|$)", name, str(error))  # our own folders
+            words = re.sub(_OWN_FOLDER, name, str(error))
             raise RefusedError(words[:600]) from None
 
 

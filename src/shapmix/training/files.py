@@ -93,7 +93,7 @@ def read_config(folder: Path) -> TrainConfig:
         values["milestones"] = tuple(values.get("milestones", ()))
         for key in ("archive", "split"):
             if values.get(key) is not None:
-                values[key] = _found(values[key], folder)
+                values[key] = find_data(values[key], folder)
         return TrainConfig(**values)
     except FileNotFoundError:
         raise RunFolderError(
@@ -104,8 +104,8 @@ def read_config(folder: Path) -> TrainConfig:
         raise RunFolderError(f"{path} is not a configuration of this version: {error}") from error
 
 
-def _found(path: Path, folder: Path) -> Path:
-    """A file as the run names it: from here or, if there is none, from where the run was made."""
+def find_data(path: Path, folder: Path) -> Path:
+    """A file as a run names it: from here or, if there is none, from where the run was made."""
     if path.is_absolute() or path.exists():
         return path
     try:

@@ -4,22 +4,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from shapmix.inference.description import RecognizerInfo
-from shapmix.inference.ensemble import Ensemble, load_saved
-from shapmix.inference.pretrained import CONFIG
+from shapmix.inference.ensemble import Ensemble
 from shapmix.inference.recognizer import ActionRecognizer
 from shapmix.losses import LOSSES, LDAMLoss
 from shapmix.losses.ldam import SCALE
 from shapmix.metrics.calibration import fit_temperature, negative_log_likelihood
-from shapmix.mixing import mean_clip
 from shapmix.training.config import TrainConfig
 from shapmix.training.data import ClipData
 from shapmix.training.evaluation import load_weights, score
-from shapmix.training.files import RunFolderError, read_config, read_json
-from shapmix.training.finished import FinishedRun, open_run
+from shapmix.training.files import RunFolderError, find_data, read_config, read_json
+from shapmix.training.finished import open_run
 
 Which = Literal["last", "best"]
 Found = dict[str, Any]
@@ -28,31 +25,29 @@ Labels = NDArray[np.int64]
 ENSEMBLE = "ensemble.json"  # what `shapmix ensemble` writes beside the metrics
 
 
-def open_recognizer(
-    folder: str | Path, which: Which = "last", *, licence: str = "", device: str = "cpu"
+def open_trained(
+    folder: str | Path,
+    which: Which = "last",
+    *,
+    licence: str = "",
+    device: str = "cpu",
+    background: bool = True,
 ) -> ActionRecognizer | Ensemble:
-    """The recogniser of a finished run, of an ensemble of runs, or of a saved folder.
+    """The recogniser of a finished run or of an ensemble of runs, whichever it is.
 
-    Args:
-        folder: made by `shapmix train`, `shapmix ensemble`, or `save_pretrained`; or owner/name of
-            the Hugging Face hub.
-        which, licence, device: as of `recognizer_of_run`; a saved folder has its own weights and
-            licence.
-
-    Raises:
-        RunFolderError, PretrainedError: it is none of these, or damaged.
-        ValueError: a saved folder, and other weights or another licence than its own.
+    Arguments and errors are those of `recognizer_of_run` and `ensemble_of_run`.
     """
-    if Path(folder).is_dir() and not (Path(folder) / CONFIG).exists():
-        made = ensemble_of_run if (Path(folder) / ENSEMBLE).exists() else recognizer_of_run
-        return made(folder, which, licence=licence, device=device)
-    if which != "last" or licence:
-        raise ValueError(f"{folder} is a saved model: it has its own weights and licence")
-    return load_saved(folder).to(device)
+    made = ensemble_of_run if (Path(folder) / ENSEMBLE).exists() else recognizer_of_run
+    return made(folder, which, licence=licence, device=device, background=background)
 
 
 def recognizer_of_run(
-    folder: str | Path, which: Which = "last", *, licence: str = "", device: str = "cpu"
+    folder: str | Path,
+    which: Which = "last",
+    *,
+    licence: str = "",
+    device: str = "cpu",
+    background: bool = True,
 ) -> ActionRecognizer:
     """The recogniser of a finished run, ready to predict, save and export.
 
@@ -64,6 +59,8 @@ def recognizer_of_run(
         which: weights of the last epoch, or of the best on validation clips.
         licence: of the weights, such as "cc-by-4.0", for the model card.
         device: of the model.
+        background: whether to compute it, which reads all training clips; predictions do not
+            need it.
 
     Raises:
         RunFolderError: the folder is not a finished run, its data changed, or it has no such
@@ -85,7 +82,7 @@ def recognizer_of_run(
         stream=run.config.stream,
         num_frames=run.config.num_frames,
         temperature=temperature,
-        background=_background(run),
+        background=run.data.mean_clip(run.transform, run.device) if background else None,
         metrics=_summary(metrics[which]) | calibration,
         licence=licence,
         model=run.config.model,
@@ -105,7 +102,12 @@ def recognizer_of_run(
 
 
 def ensemble_of_run(
-    folder: str | Path, which: Which = "last", *, licence: str = "", device: str = "cpu"
+    folder: str | Path,
+    which: Which = "last",
+    *,
+    licence: str = "",
+    device: str = "cpu",
+    background: bool = True,
 ) -> Ensemble:
     """The recognisers of the runs that `shapmix ensemble` fused, predicting as one.
 
@@ -113,7 +115,7 @@ def ensemble_of_run(
 
     Args:
         folder: of the ensemble.
-        which, licence, device: as of `recognizer_of_run`.
+        which, licence, device, background: as of `recognizer_of_run`.
 
     Raises:
         RunFolderError: the folder is no ensemble, or one of its runs is not as it was.
@@ -122,14 +124,12 @@ def ensemble_of_run(
     folder = Path(folder)
     made = read_json(folder / ENSEMBLE)
     try:
-        runs = [(Path(run["run"]), float(run["weight"])) for run in made["runs"]]
+        runs = [(find_data(Path(run["run"]), folder), float(run["weight"])) for run in made["runs"]]
         scores = made["scores"]
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{folder / ENSEMBLE} is damaged: {error!r}") from error
-    parts: list[ActionRecognizer | Ensemble] = [
-        ensemble_of_run(path, which, licence=licence, device=device)
-        if (path / ENSEMBLE).exists()
-        else recognizer_of_run(path, which, licence=licence, device=device)
+    parts = [
+        open_trained(path, which, licence=licence, device=device, background=background)
         for path, _ in runs
     ]
     weights = [weight for _, weight in runs]
@@ -146,7 +146,7 @@ def ensemble_of_run(
 def _first_run(folder: Path) -> Path:
     """The first run of an ensemble; all have the same training clips, so none saw its others."""
     while (folder / ENSEMBLE).exists():
-        folder = Path(read_json(folder / ENSEMBLE)["runs"][0]["run"])
+        folder = find_data(Path(read_json(folder / ENSEMBLE)["runs"][0]["run"]), folder)
     return folder
 
 
@@ -156,11 +156,6 @@ def _calibrate(logits: Floats, labels: Labels) -> tuple[float, Found]:
     before, after = (negative_log_likelihood(logits, labels, t) for t in (1.0, temperature))
     found = {"clips": len(labels), "nll_before": before, "nll_after": after}
     return temperature, {"calibration": found}
-
-
-def _background(run: FinishedRun) -> torch.Tensor:
-    batches = (batch.to(run.device) for batch in run.data.plain_loader(run.data.train))
-    return mean_clip(run.transform(batch) for batch in batches)
 
 
 def _summary(found: Found) -> Found:

@@ -6,8 +6,6 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from run_folders import COUNTS, NAMES, write_run
 from shown_runs import SOURCE, WINDOW, write_shown_run
 
@@ -15,6 +13,7 @@ from shapmix.commands.cli import main
 from shapmix.layouts import get_layout
 from shapmix.reporting.figures import FIGURES, accuracy, mixes, saliency, write_figures
 from shapmix.reporting.figures.paper import COLOURS, WIDTHS, diverging, print_style
+from shapmix.reporting.report.classes import trend
 from shapmix.reporting.report.inputs import load_inputs, methods_of
 
 
@@ -162,6 +161,9 @@ def test_accuracy_of_classes_above_their_training_clips(methods):
     assert [round(bar.get_height()) for bar in tail.patches[: len(COUNTS)]] == sorted(
         COUNTS, reverse=True
     )
+    lines = {line.get_label(): line.get_ydata() for line in above.lines}
+    for method in methods:
+        np.testing.assert_allclose(lines[method.name], trend(100 * method.accuracies()))
     dots = [line for line in above.lines if line.get_linestyle() == "None"]
     assert [line.get_color() for line in dots] == list(COLOURS[:2])
     for line, method in zip(dots, methods, strict=True):
@@ -171,19 +173,6 @@ def test_accuracy_of_classes_above_their_training_clips(methods):
     assert [text.get_text() for text in above.get_legend().get_texts()] == [
         method.name for method in methods
     ]
-
-
-@given(
-    st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), min_size=1, max_size=30),
-    st.integers(1, 9),
-)
-def test_moving_mean(values, window):
-    found = accuracy.moving_mean(np.array(values), window)
-    back, ahead = window - 1 - (window - 1) // 2, (window - 1) // 2
-    for i, mean in enumerate(found):
-        near = [v for v in values[max(0, i - back) : i + ahead + 1] if v == v]
-        expected = np.mean(near) if near else np.nan
-        np.testing.assert_allclose(mean, expected, atol=1e-12)
 
 
 def test_error_bars_of_one_and_of_several_seeds(methods):
@@ -210,6 +199,13 @@ def test_curves_of_training(methods):
     assert len(loss.lines) == len(top1.lines) == 3
     np.testing.assert_allclose(loss.lines[0].get_ydata(), [3.2, 2.4, 1.9, 1.5])
     np.testing.assert_allclose(top1.lines[0].get_xydata(), [[1, 30], [3, 50]])
+
+
+def test_what_was_logged_once_is_no_curve(tmp_path):
+    folder = write_shown_run(tmp_path / "run")
+    rows = (folder / "history.csv").read_text().splitlines()
+    (folder / "history.csv").write_text("\n".join(rows[:2]))
+    assert accuracy.training_figure(methods_of(load_inputs([folder])), 2) is None
 
 
 def test_confusion_has_shares_of_the_true_class(methods):

@@ -22,7 +22,7 @@ from shapmix.reporting.report import (
     sentences,
     write_report,
 )
-from shapmix.reporting.report.classes import _trend
+from shapmix.reporting.report.classes import trend
 from shapmix.reporting.report.configuration import differing_settings, flat
 from shapmix.reporting.report.inputs import load_inputs, methods_of
 from shapmix.reporting.report.markup import json_block, percent, points, rounded
@@ -186,6 +186,14 @@ def test_better_worse_or_undecided(runs):
     assert sentences.is_it_better(*methods_of(runs), None) is None
 
 
+def test_the_first_is_compared_with_the_best_of_the_others(tmp_path):
+    signals = {"stmix": 4.0, "none": 1.0, "mixup": 2.0}
+    folders = [write_run(tmp_path / m, mixer=m, signal=s) for m, s in signals.items()]
+    html = overview.make_section(load_inputs(folders)).html
+    assert "mixup is worse than stmix by" in html
+    assert "none is worse" not in html
+
+
 def test_where_it_fails(runs):
     method = methods_of(runs)[0]
     said = sentences.where_does_it_fail(method, runs[0].run.class_names, COUNTS)
@@ -260,9 +268,17 @@ def test_a_confidence_of_one_is_in_the_last_bin():
     assert (confidence[1], accuracy[1]) == (0.75, 0.5)
 
 
+@given(st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), min_size=1, max_size=40))
+def test_trend(values):
+    half = max(1, len(values) // 10)
+    for i, mean in enumerate(trend(np.array(values))):
+        near = [v for j, v in enumerate(values) if abs(i - j) <= half and v == v]
+        np.testing.assert_allclose(mean, sum(near) / len(near) if near else np.nan, atol=1e-12)
+
+
 def test_trend_leaves_untested_classes_out():
     values = np.array([1.0, np.nan, 0.0, np.nan, np.nan, np.nan])
-    assert np.array_equal(_trend(values), [1, 0.5, 0, 0, np.nan, np.nan], equal_nan=True)
+    assert np.array_equal(trend(values), [1, 0.5, 0, 0, np.nan, np.nan], equal_nan=True)
 
 
 @given(st.lists(st.integers(1, 1000), min_size=2, max_size=30))
@@ -288,11 +304,12 @@ def test_curves(tmp_path):
 
 def test_findings(tmp_path):
     folder = write_run(tmp_path / "run")
-    finding = {"kind": "warning", "title": "3 clips <b>", "text": "They are copies."}
+    text = "They are copies. `shapmix split <OUT>` leaves them out."
+    finding = {"kind": "warning", "title": "3 clips <b>", "text": text}
     (folder / "data_profile.json").write_text(json.dumps({"findings": [finding]}))
     html = health.make_section(load_inputs([folder])).html
     assert "3 clips &lt;b&gt;" in html
-    assert "They are copies." in html
+    assert "They are copies. <code>shapmix split &lt;OUT&gt;</code> leaves them out." in html
     assert "300 clips in the largest class, 6 in the smallest: 50 to 1" in html
     (folder / "data_profile.json").write_text(json.dumps({"findings": []}))
     assert "Nothing suspicious" in health.make_section(load_inputs([folder])).html

@@ -47,6 +47,13 @@ def test_coalitions_that_are_shown():
         assert set(rows[shown].sum(1)) >= {1, P // 2, (P + 1) // 2}
 
 
+def test_of_several_seeds_it_is_told_whose_values_are_shown(tmp_path):
+    folders = [write_shown_run(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1)]
+    both = saliency.make_section(load_inputs(folders)).html
+    assert "of several runs the first, run0" in both
+    assert "of several runs" not in saliency.make_section(load_inputs(folders[:1])).html
+
+
 def test_development_has_the_coalitions_that_ended_highest(folder):
     found = load_inputs([folder])[0].saliency
     told = saliency.development(found)

@@ -22,7 +22,8 @@ from shapmix.reporting.figures.paper import (
     panels,
     shortened,
 )
-from shapmix.reporting.report.inputs import ReportMethod, ReportRun
+from shapmix.reporting.report.classes import trend
+from shapmix.reporting.report.inputs import ReportMethod
 from shapmix.reporting.report.reliability import bin_confidences, confidences
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _CURVES = {
 def class_accuracy_figure(methods: Sequence[ReportMethod], columns: Columns) -> "Figure":
     """Accuracy of every class above its training clips, the classes with most clips first.
 
-    Dots are classes; lines are moving means over a tenth of the classes.
+    Dots are classes; lines are means over neighbouring classes, as in the report.
     """
     run = methods[0].runs[0].run
     counts = np.array(run.class_counts)
@@ -60,8 +61,7 @@ def class_accuracy_figure(methods: Sequence[ReportMethod], columns: Columns) -> 
         accuracy = 100 * method.accuracies()[order]
         colour, look = COLOURS[method.number % 6], method.number % 6
         above.plot(places, accuracy, MARKERS[look], color=colour, alpha=0.6, markersize=3, mew=0)
-        smooth = moving_mean(accuracy, max(3, len(order) // 10))
-        above.plot(places, smooth, color=colour, linestyle=DASHES[look], label=method.name)
+        above.plot(places, trend(accuracy), color=colour, linestyle=DASHES[look], label=method.name)
     above.set(ylim=(-3, 103), ylabel="accuracy (%)")
     above.tick_params(axis="x", labelbottom=False, length=0)
     legend(above, [method.name for method in methods])
@@ -76,18 +76,6 @@ def class_accuracy_figure(methods: Sequence[ReportMethod], columns: Columns) -> 
     else:
         tail.set_xlabel(f"{len(order)} classes, by training clips")
     return figure
-
-
-def moving_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Mean of the values around each place, of fewer at the ends; NaN are left out."""
-    known = np.isfinite(values)
-    ones = np.ones(window)
-    total = np.convolve(np.where(known, values, 0), ones, "full")
-    number = np.convolve(known, ones, "full")
-    first = (window - 1) // 2
-    middle = slice(first, first + len(values))
-    smooth: NDArray[np.float64] = total[middle] / np.where(number[middle], number[middle], np.nan)
-    return smooth
 
 
 def _clips_axis(axes: "Axes", counts: NDArray[np.int64]) -> None:
@@ -183,12 +171,12 @@ def reliability_figure(methods: Sequence[ReportMethod], columns: Columns) -> "Fi
 
 
 def training_figure(methods: Sequence[ReportMethod], columns: Columns) -> "Figure | None":
-    """What was logged by epoch, a line a run; None when nothing was."""
+    """What was logged of more than one epoch, a line a run; None when nothing was."""
     runs = [run for method in methods for run in method.runs]
-    shown = [name for name in _CURVES if any(len(logged(run, name)[0]) for run in runs)]
+    shown = [name for name in _CURVES if any(len(run.logged(name)[0]) > 1 for run in runs)]
     if not shown:
         return None
-    last = max(int(logged(run, name)[0].max(initial=0)) for run in runs for name in shown)
+    last = max(int(run.logged(name)[0].max(initial=0)) for run in runs for name in shown)
     rows = len(shown) if columns == 1 else 1
     room = 0.1 + legend_room(methods)
     figure = page(columns, 1.8 * rows + room)
@@ -211,22 +199,13 @@ def _draw_curves(axes: "Axes", methods: Sequence[ReportMethod], name: str) -> No
     for method in methods:
         look = method.number % 6
         for i, run in enumerate(method.runs):
-            epochs, values = logged(run, name)
+            epochs, values = run.logged(name)
             axes.plot(
                 epochs, _CURVES[name][1] * values, color=COLOURS[look], linestyle=DASHES[look],
                 marker=MARKERS[look] if len(epochs) < 4 else None,
                 alpha=1 if len(method.runs) == 1 else 0.7,
                 label=method.name if i == 0 else None,
             )  # fmt: skip
-
-
-def logged(run: ReportRun, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Epochs at which a column of the history was logged, and its values."""
-    if run.history is None or name not in run.history:
-        return np.empty(0, np.int64), np.empty(0)
-    values = np.asarray(run.history[name], dtype=np.float64)
-    known = np.isfinite(values)
-    return np.asarray(run.history["epoch"], dtype=np.int64)[known], values[known]
 
 
 def confusion_figure(method: ReportMethod, columns: Columns) -> "Figure":

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shapmix.layouts import Layout
-from shapmix.reporting.drawing import GREY, INK, PALE, STRONG, axes_at
+from shapmix.reporting.drawing import GREY, INK, PALE, STRONG, axes_at, draw_coalitions
 from shapmix.reporting.figures.paper import SMALL, TEXT, WIDTHS, Columns, diverging, page, shortened
 from shapmix.reporting.report.inputs import ReportRun
 from shapmix.reporting.report.saliency import part_title
@@ -40,7 +39,8 @@ def coalitions_figure(
     figure = page(columns, height)
     dots, left = _DOT * P, _EDGE + _DOT * P + 0.12
     bottom, tall = 0.36, _ROW * len(rows)
-    _draw_dots(axes_at(figure, _EDGE, bottom, dots, tall), coalitions, parts)
+    matrix = axes_at(figure, _EDGE, bottom, dots, tall)
+    draw_coalitions(matrix, coalitions, parts, dot=11, line=0.8, text=SMALL)
     gap = 0.14
     wide = (WIDTHS[columns] - left - _EDGE - gap * (len(classes) - 1)) / len(classes)
     spread = np.nan_to_num(errors[classes])
@@ -65,21 +65,6 @@ def coalitions_figure(
     middle = (left + (WIDTHS[columns] - _EDGE)) / 2 / WIDTHS[columns]
     figure.text(middle, 0.05 / height, "Shapley value", ha="center", size=TEXT)
     return figure
-
-
-def _draw_dots(axes: "Axes", coalitions: NDArray[np.bool_], parts: Sequence[str]) -> None:
-    """A row of dots for each coalition, filled where it has the part."""
-    Q, P = coalitions.shape
-    rows, places = np.mgrid[:Q, :P]
-    for dots, colour, layer in ((~coalitions, PALE, 1), (coalitions, INK, 3)):
-        axes.scatter(places[dots], rows[dots], s=11, color=colour, linewidth=0, zorder=layer)
-    for row, members in enumerate(coalitions):
-        inside = np.flatnonzero(members)
-        axes.plot(inside[[0, -1]], [row, row], color=INK, linewidth=0.8, zorder=2)
-    axes.set_axis_off()
-    axes.set(xlim=(-0.5, P - 0.5), ylim=(Q - 0.5, -0.5))
-    for part, name in enumerate(parts):
-        axes.text(part, -0.7, name, size=SMALL, rotation=90, ha="center", va="bottom")
 
 
 def body_figure(

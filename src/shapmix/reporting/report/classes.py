@@ -38,7 +38,7 @@ def make_section(runs: Sequence[ReportRun]) -> Section:
                 "colour": series_colour(method.number),
                 "symbol": method.number % 6,
                 "accuracies": rounded(accuracies[method.number, order]),
-                "trend": rounded(_trend(accuracies[method.number, order])),
+                "trend": rounded(trend(accuracies[method.number, order])),
             }
             for method in methods
         ],
@@ -61,7 +61,7 @@ def _shots(class_counts: Sequence[int]) -> dict[int, str]:
     return {int(label): name for name in SHOTS for label in groups[name]}
 
 
-def _trend(accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
+def trend(accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean over neighbouring classes, the most frequent first: windows of a fifth of them."""
     K = len(accuracies)
     half = max(1, K // 10)

@@ -63,15 +63,18 @@ def _cost(run: ReportRun) -> dict[str, str]:
 def _panel(number: int, run: ReportRun) -> Any:
     environment = dict(run.run.environment)
     command = environment.pop("command", None)
-    started = shlex.join(map(str, command)) if isinstance(command, list) else command
-    again = shlex.join(
-        ["shapmix", "train", "--config", str(run.run.path / "config.yaml"), "--out", "NEW_FOLDER"]
-    )
+    again = ["shapmix", "train", "--config", str(run.run.path / "config.yaml")]
     return render(
         "configuration_run.html",
         number=number,
-        started=started,
-        again=again,
+        started=_quoted(command) if isinstance(command, list) else [],
+        folder=environment.get("folder"),
+        again=_quoted([*again, "--out", "NEW_FOLDER"]),
         settings=flat(run.run.config),
         versions=flat(environment),
     )
+
+
+def _quoted(command: Sequence[object]) -> list[str]:
+    """The words of a command as a shell takes them."""
+    return [shlex.quote(str(word)) for word in command]

@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shapmix.reporting.report.inputs import ReportMethod, ReportRun, methods_of
 from shapmix.reporting.report.markup import plain, plot, render, rounded, series_colour
 from shapmix.reporting.report.section import Section
@@ -36,7 +33,7 @@ def _plot(name: str, methods: Sequence[ReportMethod]) -> dict[str, Any] | None:
     traces = []
     for method in methods:
         for i, run in enumerate(method.runs):
-            epochs, values = _known(run, name)
+            epochs, values = run.logged(name)
             if not len(epochs):
                 continue
             traces.append(
@@ -67,16 +64,6 @@ def _plot(name: str, methods: Sequence[ReportMethod]) -> dict[str, Any] | None:
 def _seed(run: ReportRun) -> str:
     """The seed for a label of plotly, which reads tags."""
     return f" (seed {run.seed})" if isinstance(run.seed, int) else ""
-
-
-def _known(run: ReportRun, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Epochs at which a quantity was logged, and its values."""
-    history = run.history
-    if history is None or name not in history:
-        return np.empty(0, np.int64), np.empty(0)
-    values = np.asarray(history[name], dtype=np.float64)
-    logged = np.isfinite(values)
-    return np.asarray(history["epoch"], dtype=np.int64)[logged], values[logged]
 
 
 def _summary(traces: Sequence[Mapping[str, Any]]) -> str:

@@ -10,6 +10,8 @@ from shapmix.reporting.report.inputs import ReportRun
 from shapmix.reporting.report.markup import render
 from shapmix.reporting.report.section import Section
 
+_PARTS = {"train": "training", "val": "validation", "test": "test"}
+
 
 def make_section(runs: Sequence[ReportRun]) -> Section:
     """One profile for each data set and split of the runs, most often one."""
@@ -56,7 +58,7 @@ def _facts(run: ReportRun) -> list[tuple[str, str]]:
     layout: Mapping[str, Any] = profile.get("layout") or {}
     tail = imbalance(counts)
     shots = [f"{len(k)} {name}" for name, k in shot_bins(counts).items() if len(k)]
-    sizes = [f"{sum(n):,} {part}" for part in ("train", "val", "test") if (n := clips.get(part))]
+    sizes = [f"{sum(n):,} {word}" for part, word in _PARTS.items() if (n := clips.get(part))]
     facts = {
         "Source": profile.get("source"),
         "Archive": profile.get("archive"),
@@ -64,7 +66,7 @@ def _facts(run: ReportRun) -> list[tuple[str, str]]:
         "Protocol": split.get("protocol"),
         "Profile": _profile(split),
         "Classes": f"{len(counts)}: {', '.join(shots)}",
-        "Clips": ", ".join(sizes) if sizes else f"{sum(counts):,} train",
+        "Clips": ", ".join(sizes) if sizes else f"{sum(counts):,} training",
         "Imbalance": f"{max(counts)} clips in the largest class, {min(counts)} in the smallest: "
         f"{tail['ratio']:.3g} to 1",
         "Inequality": f"Gini coefficient {tail['gini']:.2f}; the largest class has "

@@ -70,6 +70,14 @@ class ReportRun:
         """Seed of the training."""
         return self.run.config.get("seed")
 
+    def logged(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Epochs at which a column of the history was logged, and its values."""
+        if self.history is None or name not in self.history:
+            return np.empty(0, np.int64), np.empty(0)
+        values = np.asarray(self.history[name], dtype=np.float64)
+        known = np.isfinite(values)
+        return np.asarray(self.history["epoch"], dtype=np.int64)[known], values[known]
+
 
 @dataclass(frozen=True, eq=False)
 class ReportMethod:

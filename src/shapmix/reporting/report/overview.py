@@ -58,7 +58,7 @@ def make_section(runs: Sequence[ReportRun]) -> Section:
         method.name: {name: figure(method, name, gains[method.name], runs[0]) for name in further}
         for method in methods
     }
-    best = max(methods, key=lambda method: method.mean("mean_class") or 0.0)
+    best = max(methods, key=_mean_class)
     html = render(
         "overview.html",
         best=best,
@@ -129,6 +129,10 @@ def missing(runs: Sequence[ReportRun]) -> tuple[list[str], list[str]]:
     return [what for what, those in lacking.items() if those], folders
 
 
+def _mean_class(method: ReportMethod) -> float:
+    return method.mean("mean_class") or 0.0
+
+
 def _about(name: str, run: ReportRun) -> str:
     if name not in sentences.GROUPS:
         about = {"top1": "share recognised", "mean_class": "each class counts the same"}
@@ -153,7 +157,8 @@ def _sentences(
 ) -> list[str]:
     names, counts = run.run.class_names, run.run.class_counts
     first = methods[0]
-    compared = best if best is not first else (methods[1] if len(methods) > 1 else None)
+    others = [method for method in methods if method is not first]
+    compared = best if best in others else max(others, key=_mean_class, default=None)
     confidence, right = confidences(best)
     said = [
         sentences.is_it_good(best, len(methods) - 1),

@@ -25,22 +25,26 @@ _DIGITS = 4
 
 def make_section(runs: Sequence[ReportRun]) -> Section | None:
     """A panel for the first run of each method that was explained or learnt saliency."""
-    firsts = [(method.name, method.runs[0]) for method in methods_of(runs)]
-    known = [each for each in firsts if each[1].explanation or each[1].saliency]
+    methods = [m for m in methods_of(runs) if m.runs[0].explanation or m.runs[0].saliency]
+    known = [(method.name, method.runs[0], len(method.runs) > 1) for method in methods]
     if not known:
         return None
     lines = SHOWN_LINES * len(runs[0].run.class_names) * len(known)
     refreshes = max(LEAST_REFRESHES, min(MOST_REFRESHES, MOST_POINTS // lines))
     panels = [
-        (name, _panel(run, f"saliency-{number}", refreshes))
-        for number, (name, run) in enumerate(known)
+        (name, _panel(run, f"saliency-{number}", refreshes, told=several))
+        for number, (name, run, several) in enumerate(known)
     ]
     html = choices("saliency", "Method", panels)
     return Section("saliency", "Salient body parts", html, (static_text("saliency.js"),))
 
 
-def _panel(run: ReportRun, name: str, refreshes: int) -> "Markup":
-    """What one run knows, with the class chooser; the rest is drawn by `static/saliency.js`."""
+def _panel(run: ReportRun, name: str, refreshes: int, *, told: bool) -> "Markup":
+    """What one run knows, with the class chooser; the rest is drawn by `static/saliency.js`.
+
+    Args:
+        told: say which run it is.
+    """
     explanation, saliency = run.explanation, run.saliency
     counts = np.array(run.run.class_counts)
     order = np.argsort(-counts, kind="stable").tolist()
@@ -57,6 +61,7 @@ def _panel(run: ReportRun, name: str, refreshes: int) -> "Markup":
         id=name,
         data=json_block(f"{name}-data", data),
         run=run,
+        told=told,
         order=order,
         counts=counts.tolist(),
         explanation=explanation,
