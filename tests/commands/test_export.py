@@ -70,7 +70,7 @@ def test_the_example_feeds_it(run, exported, clips, tmp_path):
     names = []
     for i, clip in enumerate(clips):
         names.append(str(tmp_path / f"{i}.npy"))
-        np.save(names[-1], clip)
+        np.save(names[-1], clip[:, 0] if clip.shape[1] == 1 else clip)  # both forms
     code = EXAMPLE.read_text()
     lines = [line for line in code.split('"""')[2].splitlines() if line]
     assert len([line for line in lines if not line.startswith("import")]) == 10
