@@ -3,8 +3,9 @@
     shapmix export RUN --onnx model.onnx
     python examples/onnx_predict.py model.onnx clip.npy [clip.npy ...]
 
-Each .npy file has the raw keypoints of one clip, (frames, persons, joints, channels), in the
-layout and units that the model's metadata name; joints and persons that were not seen are zero.
+Each .npy file has the raw keypoints of one clip, (frames, persons, joints, channels) or, of one
+person, (frames, joints, channels), in the layout and units that the model's metadata name; joints
+and persons that were not seen are zero.
 """
 
 import json
@@ -15,7 +16,7 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 names = json.loads(session.get_modelmeta().custom_metadata_map["shapmix.class_names"])
-clips = [np.load(path) for path in sys.argv[2:]]
+clips = [clip if clip.ndim == 4 else clip[:, None] for clip in map(np.load, sys.argv[2:])]
 lengths = np.array([len(clip) for clip in clips])
 keypoints = np.zeros((len(clips), max(lengths), *session.get_inputs()[0].shape[2:]), np.float32)
 for padded, clip in zip(keypoints, clips, strict=True):
