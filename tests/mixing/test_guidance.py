@@ -1,4 +1,4 @@
-"""What guides the choice of parts, beyond the paper: sources, temperatures and labels."""
+"""What guides the choice of parts, beyond the paper: sources and labels."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,6 @@ from shapmix.mixing.guidance import (
     check_fixed_scores,
     rearrangement,
     redirect,
-    scale_by_class,
-    temperature,
 )
 from shapmix.mixing.label_weight import part_shares, salient_share
 
@@ -148,39 +146,6 @@ def test_wrong_guidance_has_the_entropy_of_the_right_one(guidance, estimator, ba
     assert not any("guide" in name for name in mixer.state_dict())
 
 
-def test_temperature_falls_geometrically(background, model):
-    mixer = make(background, tau=0.4, tau_end=0.1, tau_epochs=6, warmup_epochs=2)
-    taus = []
-    for _ in range(9):
-        taus.append(mixer.tau)
-        scores = mixer.saliency.scores()
-        torch.testing.assert_close(mixer.distribution(), (scores / mixer.tau).softmax(1))
-        mixer.refresh(model)
-    expected = [0.4, 0.4, 0.4, 0.4 / 2**0.5, 0.2, 0.2 / 2**0.5, 0.1, 0.1, 0.1]
-    assert taus == pytest.approx(expected)
-    assert temperature(0.1, 0.9, 5, 0, 10) == pytest.approx(0.3)
-    assert make(background, tau=0.3).tau == 0.3
-
-
-def test_scaled_scores_have_one_spread():
-    scores = torch.rand(5, 20, generator=torch.Generator().manual_seed(0))
-    scores = scores * torch.tensor([1e-4, 0.1, 1, 30, 0])[:, None]
-    found = scale_by_class(scores)
-    np.testing.assert_allclose(found[:4].numpy().std(1), 1, rtol=1e-4)
-    np.testing.assert_allclose(
-        found[:4], scores[:4] / scores[:4].numpy().std(1)[:, None], rtol=1e-4
-    )
-    assert not found[4].any()
-    assert not scale_by_class(torch.full((2, 20), 1e-6)).any()
-
-
-def test_class_temperature_makes_classes_alike(background):
-    mixer = make(background, class_tau="scaled", tau=1.0)
-    before = mixer.distribution()
-    mixer.saliency.values[2] *= 1e-3
-    torch.testing.assert_close(mixer.distribution(), before)
-
-
 def test_fixed_scores_take_the_place_of_saliency(batch, background, model):
     table = torch.rand(6, 20, generator=torch.Generator().manual_seed(2))
     mixer = make(background, fixed_scores=table)
@@ -302,18 +267,12 @@ def test_without_the_tail_the_partner_always_gives_its_parts(batch, background):
     ("options", "message"),
     [
         ({"guidance": "guess"}, "saliency, uniform, shuffled, other-class, anti"),
-        ({"class_tau": "own"}, "same, scaled"),
         ({"label_weight": "joint"}, "area, saliency, other-class"),
         ({"label_weight": "saliency", "estimator": "sampled"}, 'estimator="exact" only'),
         ({"label_weight": "saliency", "preset": "paper"}, 'estimator="exact" only'),
-        ({"tau_end": 0.1}, "give both or neither"),
-        ({"tau_epochs": 9}, "give both or neither"),
-        ({"tau_end": 0.0, "tau_epochs": 9}, "tau_end is 0.0"),
-        ({"tau_end": 0.1, "tau_epochs": 5}, "give a later epoch"),
         ({"tail_aware": "no"}, "expected true or false"),
         ({"fixed_scores": [1.0, 2.0]}, "a column for each coalition"),
-        ({"attach": "yes"}, "expected true or false"),
-        ({"keep_lengths": True}, "set attach=True"),
+        ({"per_clip": "yes"}, "expected true or false"),
         ({"move_bodies": True, "preset": "paper"}, "without presence"),
     ],
 )

@@ -10,21 +10,8 @@ from shapmix.mixing import ShapMix, STMix
 from shapmix.mixing.draws import GRID, draw_rarer, draw_windows, random_cycle
 
 COUNTS = [500, 120, 60, 17, 9, 6]
-EVERYTHING = {
-    "per_clip": True,
-    "attach": True,
-    "keep_lengths": True,
-    "carry": True,
-    "blend": 2,
-    "move_bodies": True,
-}
-GUIDED = {
-    "guidance": "shuffled",
-    "tau_end": 0.1,
-    "tau_epochs": 3,
-    "class_tau": "scaled",
-    "label_weight": "saliency",
-}
+EVERYTHING = {"per_clip": True, "move_bodies": True}
+GUIDED = {"guidance": "shuffled", "label_weight": "saliency"}
 
 
 @settings(max_examples=30, deadline=None)
@@ -53,14 +40,13 @@ def test_rarer_classes_are_drawn_more_often(clips, generator):
         np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.025)
 
 
-@pytest.mark.parametrize("partners", ["permutation", "rarer"])
-def test_partners_in_a_batch(partners, batch, background):
+def test_partners_in_a_batch(batch, background):
     """They are what was mixed, in the clip and in the label; in Mixup batches too."""
     x, y = batch
     marks = torch.arange(1.0, 13).view(12, 1, 1, 1, 1).expand_as(x)
     for mixup_prob in (0.0, 1.0):
         generator = torch.Generator().manual_seed(0)
-        options = {"partners": partners, "mixup_prob": mixup_prob, "generator": generator}
+        options = {"partners": "rarer", "mixup_prob": mixup_prob, "generator": generator}
         guided = ShapMix(
             "ntu25", COUNTS, background, warmup_epochs=0, label_weight="area", **options
         )
@@ -70,8 +56,6 @@ def test_partners_in_a_batch(partners, batch, background):
                 assert (mixed.partner != torch.arange(12)).all()
                 shifts = (mixed.partner - torch.arange(12)) % 12
                 assert len(shifts.unique()) > 1
-                if partners == "permutation":
-                    assert sorted(mixed.partner.tolist()) == list(range(12))
                 for i, j in enumerate(mixed.partner.tolist()):
                     expected = mixed.lam[i] * (i + 1) + (1 - mixed.lam[i]) * (j + 1)
                     torch.testing.assert_close(mixed.x[i].mean(), expected, atol=1e-3, rtol=1e-3)
@@ -83,7 +67,7 @@ def test_partners_in_a_batch(partners, batch, background):
 def test_guidance_follows_the_partners(batch, background):
     x, y = batch
     mixer = ShapMix(
-        "ntu25", COUNTS, background, warmup_epochs=0, mixup_prob=0, tau=1e-4, partners="permutation"
+        "ntu25", COUNTS, background, warmup_epochs=0, mixup_prob=0, tau=1e-4, partners="rarer"
     )
     mixer.saliency.values.copy_(torch.rand(6, 32, generator=torch.Generator().manual_seed(1)))
     best = mixer.coalitions[mixer.distribution().argmax(1)]
@@ -156,7 +140,7 @@ def test_coalitions_of_every_size(estimator, batch, background, model):
     torch.testing.assert_close(mixer.distribution().sum(1), torch.ones(6))
 
 
-@pytest.mark.parametrize("partners", ["shift", "permutation", "rarer"])
+@pytest.mark.parametrize("partners", ["shift", "rarer"])
 @settings(max_examples=10, deadline=None)
 @given(clips=st.integers(1, 7), frames=st.integers(8, 23), persons=st.integers(1, 3))
 def test_all_options_on_every_shape(partners, clips, frames, persons):
@@ -197,7 +181,6 @@ def test_resumes_exactly_with_all_options(batch, background, model):
         a, b = first(x, y), second(x, y)
         assert torch.equal(a.x, b.x)
         assert torch.equal(a.target, b.target)
-        assert first.tau == second.tau
         first.refresh(model)
         second.refresh(model)
 

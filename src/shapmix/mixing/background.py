@@ -33,6 +33,20 @@ def check_background(background: Tensor, boundary: Boundary) -> Tensor:
     return clip.detach().clone().float()
 
 
+def check_form(background: Tensor, x: Tensor) -> None:
+    """Check that the background `(C, T, V, M)` has the channels and persons of `(N, C, T, V, M)`.
+
+    Raises:
+        ValueError: it has others.
+    """
+    ours, theirs = background.shape, x.shape[1:]
+    if (ours[0], ours[3]) != (theirs[0], theirs[3]):
+        raise ValueError(
+            f"background has {ours[0]} channels and {ours[3]} persons, x has {theirs[0]} and "
+            f"{theirs[3]}: make it with mean_clip from batches of the same form, and the dims"
+        )
+
+
 def stretch(background: Tensor, num_frames: int) -> Tensor:
     """The background `(C, T, V, M)` with another number of frames, linearly in time."""
     if background.shape[1] == num_frames:

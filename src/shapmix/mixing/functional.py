@@ -82,9 +82,21 @@ def donor_frames(x: Tensor, partner: Tensor, params: Paste) -> Tensor:
     return x.transpose(1, 2)[partner[:, None], source].transpose(1, 2)
 
 
-def paste_share(params: Paste, num_frames: int, share_of_bodies: Tensor) -> Tensor:
-    """The partner's share of the area, `length * joints / (T V) * share_of_bodies`: `(N,)`."""
-    joints = params.joints.float().mean(1)
+def paste_share(
+    params: Paste,
+    num_frames: int,
+    share_of_bodies: Tensor | float = 1.0,
+    joints: Tensor | None = None,
+) -> Tensor:
+    """The partner's share of the area, `length * joints / (T V) * share_of_bodies`: `(N,)`.
+
+    Args:
+        params: windows and joints. num_frames: T.
+        share_of_bodies: `(N,)`, the share of the receiver's bodies that are pasted into.
+        joints: `(N,)`, what the pasted parts count in place of their share of joints.
+    """
+    if joints is None:
+        joints = params.joints.float().mean(1)
     return params.length * joints / num_frames * share_of_bodies
 
 

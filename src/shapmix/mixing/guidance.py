@@ -1,7 +1,7 @@
 """From the scores of coalitions to the distribution they are drawn from.
 
-Besides the temperature there are sources of guidance for controlled experiments, which keep
-everything but the knowledge of which parts matter.
+There are sources of guidance for controlled experiments, which keep everything but the knowledge of
+which parts matter.
 """
 
 import math
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from shapmix.mixing.draws import random_cycle
+from shapmix.mixing.label_weight import part_shares, salient_share
 from shapmix.mixing.options import GuideOptions
 
 
@@ -52,24 +53,6 @@ def redirect(scores: Tensor, kind: str, index: Tensor | None) -> Tensor:
     if kind == "uniform":
         return torch.zeros_like(scores)
     return -scores if kind == "anti" else scores
-
-
-def scale_by_class(scores: Tensor) -> Tensor:
-    """Scores `(K, Q)` of each class divided by their own standard deviation over the Q coalitions.
-
-    Then a temperature means the same for every class, however large its saliency is: 1 is one
-    standard deviation. A class whose scores are all equal (never refreshed) gets zeros, that is the
-    uniform distribution.
-    """
-    spread = scores.std(1, correction=0, keepdim=True)
-    flat = spread <= 1e-6 * scores.abs().amax(1, keepdim=True)
-    return torch.where(flat, 0.0, scores / spread.masked_fill(flat, 1.0))
-
-
-def temperature(tau: float, tau_end: float, epoch: int, first: int, last: int) -> float:
-    """Geometric schedule: `tau` until epoch `first`, `tau_end` from epoch `last` on."""
-    progress = min(max((epoch - first) / (last - first), 0.0), 1.0)
-    return tau * math.exp(progress * math.log(tau_end / tau))
 
 
 def check_fixed_scores(
@@ -139,16 +122,20 @@ class Guide(nn.Module):
         self.register_buffer("others", others, persistent=False)
         self.register_buffer("fixed", fixed_scores, persistent=False)
 
-    def temperature(self, tau: float, epoch: int, first: int) -> float:
-        """The temperature of an epoch, where `tau` is that of epoch `first`."""
-        if self.options.tau_end is None or self.options.tau_epochs is None:
-            return tau
-        return temperature(tau, self.options.tau_end, epoch, first, self.options.tau_epochs)
-
     def distribution(self, saliency: Tensor, tau: float) -> Tensor:
         """Probability that each class draws each coalition: `(K, Q)`, from scores `(K, Q)`."""
         scores = saliency if self.fixed is None else self.fixed
         scores = redirect(scores, self.options.guidance, self.rearranged)
-        if self.options.class_tau == "scaled":
-            scores = scale_by_class(scores)
         return (scores / tau).softmax(1)
+
+    def label_share(self, phi: Tensor, guide: Tensor, pasted: Tensor) -> Tensor:
+        """What the pasted parts count in the label of a mix: `(N,)`, see `salient_share`.
+
+        Args:
+            phi: `(K, P)`, Shapley values of single parts. guide: `(N,)` int64, the class that
+                decides in each pair. pasted: `(N, P)` bool.
+        """
+        shares = part_shares(phi)
+        if self.options.label_weight == "other-class":
+            shares = shares[self.others]
+        return salient_share(shares, guide, pasted)

@@ -1,5 +1,6 @@
 """The choices of Shap-Mix: ours and the published ones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -43,14 +44,15 @@ PRESETS = {
 }
 
 
-def resolve(preset: str, given: dict[str, object]) -> Preset:
-    """A preset with single choices overridden, checked.
+def resolve(preset: str, given: Mapping[str, object]) -> Preset:
+    """A preset with single choices overridden, those that are not None, checked.
 
     Raises:
         ValueError: an unknown preset or an impossible choice.
     """
     if preset not in PRESETS:
         raise ValueError(f"preset {preset!r} is not known; expected one of {', '.join(PRESETS)}")
+    given = {name: value for name, value in given.items() if value is not None}
     choice = replace(PRESETS[preset], **given)  # type: ignore[arg-type]
     if choice.estimator == "sampled" and "label_weight" not in given:
         choice = replace(choice, label_weight="area")  # it knows no saliency of single parts
@@ -60,5 +62,10 @@ def resolve(preset: str, given: dict[str, object]) -> Preset:
         raise ValueError(
             f"tau is {choice.tau} and momentum {choice.momentum}; expected tau > 0 and momentum in "
             "[0, 1)"
+        )
+    if choice.estimator == "sampled" and choice.label_weight != "area":
+        raise ValueError(
+            f'label_weight is "{choice.label_weight}" and estimator "sampled": saliency of '
+            'single parts is known to estimator="exact" only, set one of the two'
         )
     return choice

@@ -9,13 +9,12 @@ from torch import Generator, Tensor, nn
 from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout
 from shapmix.mixing import distributed, functional
-from shapmix.mixing.background import check_background, stretch
+from shapmix.mixing.background import check_background, check_form, stretch
 from shapmix.mixing.batch import MixedBatch
 from shapmix.mixing.coalitions import all_coalitions, joint_masks
 from shapmix.mixing.draws import draw_context, draw_row, integer
 from shapmix.mixing.guidance import Guide
-from shapmix.mixing.label_weight import part_shares, salient_share
-from shapmix.mixing.options import ClassTau, Guidance, GuideOptions, LabelWeight, Partners
+from shapmix.mixing.options import Guidance, GuideOptions, LabelWeight, Partners
 from shapmix.mixing.presets import Estimator, resolve
 from shapmix.mixing.saliency import (
     ExactSaliency,
@@ -59,30 +58,19 @@ class ShapMix(nn.Module):
             `observe`).
         tau: temperature of the sampling distribution.
         momentum: weight of the old values at an update of the saliency.
-        mixup_prob: share of the batches that get plain Mixup.
         warmup_epochs: epochs of unguided mixing at the start.
-        window: shortest and longest paste window as a share of the frames; (0.52, 0.8) for the
-            paper's Kinetics.
-        coalition_sizes: sizes of the coalitions, from 1 to P - 1; about half of the parts when not
-            given.
         saliency_budget: most evaluation forwards of `"exact"`, as a share of the training compute
             of the epoch; what a small epoch cannot spend is saved for the next.
         clips_per_class: most clips of a class that one refresh looks at.
-        presence: heed which bodies are there (see `apply_draws`).
-        confidence_channel: a channel of `x` that is a confidence and no coordinate.
-        mixup_confidence: let Mixup average the confidence like a coordinate.
         eval_batch_size: masked clips in one evaluation forward.
-        per_clip, partners, attach, keep_lengths, carry, blend, move_bodies: beyond the paper, how
-            clips are pasted: see `PasteOptions`.
-        guidance, guidance_seed, tail_aware, tau_end, tau_epochs, class_tau: beyond the paper, what
-            guides: see `GuideOptions`.
+        guidance, guidance_seed, tail_aware: beyond the paper, what guides: see `GuideOptions`.
         label_weight: `"saliency"`, the label of a guided mix follows the share of the rarer class's
             saliency in it, or `"area"`, the share of joints as published (the default where the
             estimator is `"sampled"`); see `GuideOptions`.
         fixed_scores: `(K, Q)` scores of the coalitions in place of the saliency, or their K Q
             numbers row after row; for experiments whose truth is known.
-        dims: order of the axes of `x`, such as `"NMTVC"`.
-        generator: source of randomness; its own, seeded as torch is, when not given.
+        mixup_prob, window, coalition_sizes, presence, confidence_channel, mixup_confidence,
+            per_clip, partners, move_bodies, dims, generator: as in `STMix`.
 
     Buffers: `epoch` (refreshes so far), `class_counts (K,)`, `background (C, T, V, M)`, `credit`
     (forwards saved for the next refresh), and those of `saliency`. It changes neither its arguments
@@ -120,17 +108,10 @@ class ShapMix(nn.Module):
         eval_batch_size: int = 256,
         per_clip: bool = False,
         partners: Partners = "shift",
-        attach: bool = False,
-        keep_lengths: bool = False,
-        carry: bool = False,
-        blend: int = 0,
         move_bodies: bool = False,
         guidance: Guidance = "saliency",
         guidance_seed: int = 0,
         tail_aware: bool = True,
-        tau_end: float | None = None,
-        tau_epochs: int | None = None,
-        class_tau: ClassTau = "same",
         label_weight: LabelWeight | None = None,
         fixed_scores: Tensor | Sequence[float] | None = None,
         dims: str = "NCTVM",
@@ -146,18 +127,13 @@ class ShapMix(nn.Module):
             "mixup_confidence": mixup_confidence,
             "label_weight": label_weight,
         }
-        choice = resolve(preset, {k: v for k, v in given.items() if v is not None})
+        self.choice = choice = resolve(preset, given)
         if warmup_epochs < 0 or saliency_budget < 0 or clips_per_class < 1 or eval_batch_size < 1:
             raise ValueError(
                 f"warmup_epochs is {warmup_epochs}, saliency_budget {saliency_budget}, "
                 f"clips_per_class {clips_per_class}, eval_batch_size {eval_batch_size}; expected "
                 "0 or more for the first two and 1 or more for the others"
             )
-        guiding = GuideOptions(
-            guidance, guidance_seed, tail_aware, tau_end, tau_epochs, class_tau, choice.label_weight
-        )
-        guiding.check_with(estimator=choice.estimator, warmup_epochs=warmup_epochs)
-        self.choice = choice
         self.warmup_epochs = warmup_epochs
         self.saliency_budget = saliency_budget
         self.eval_batch_size = eval_batch_size
@@ -173,10 +149,6 @@ class ShapMix(nn.Module):
             mixup_confidence=choice.mixup_confidence,
             per_clip=per_clip,
             partners=partners,
-            attach=attach,
-            keep_lengths=keep_lengths,
-            carry=carry,
-            blend=blend,
             move_bodies=move_bodies,
             dims=dims,
             generator=generator,
@@ -189,6 +161,7 @@ class ShapMix(nn.Module):
         joints = joint_masks(self.coalitions, self.stmix.parts).sum(1).float()
         self.register_buffer("_every", every, persistent=False)
         self.register_buffer("_joints", joints, persistent=False)
+        guiding = GuideOptions(guidance, guidance_seed, tail_aware, choice.label_weight)
         self.guide = Guide(guiding, self.coalitions, len(counts), fixed_scores)
         self.saliency: ExactSaliency | SampledSaliency
         if choice.estimator == "exact":
@@ -225,14 +198,9 @@ class ShapMix(nn.Module):
         """Whether the unguided warm-up is over."""
         return self._epoch >= self.warmup_epochs
 
-    @property
-    def tau(self) -> float:
-        """The temperature of this epoch."""
-        return self.guide.temperature(self.choice.tau, self._epoch, self.warmup_epochs)
-
     def distribution(self) -> Tensor:
         """Probability that each class draws each coalition when guided: `(K, Q)`."""
-        return self.guide.distribution(self.saliency.scores(), self.tau)
+        return self.guide.distribution(self.saliency.scores(), self.choice.tau)
 
     def forward(self, x: Tensor, y: Tensor) -> MixedBatch:
         """Mix a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
@@ -247,12 +215,7 @@ class ShapMix(nn.Module):
 
     def _enter(self, x: Tensor, y: Tensor) -> Tensor:
         clips = self.stmix.boundary.enter(x, y)
-        ours, theirs = self.background.shape, clips.shape[1:]
-        if (ours[0], ours[3]) != (theirs[0], theirs[3]):
-            raise ValueError(
-                f"background has {ours[0]} channels and {ours[3]} persons, x has {theirs[0]} and "
-                f"{theirs[3]}: make it with mean_clip from batches of the same form, and the dims"
-            )
+        check_form(self.background, clips)
         return clips
 
     def _draw_guided(self, y: Tensor, draws: Draws) -> Draws:
@@ -260,29 +223,21 @@ class ShapMix(nn.Module):
         guide = self.rarer(y, other) if self.guide.options.tail_aware else other
         chosen = draw_row(self.generator, self.distribution()[guide])
         pasted = self.pasted_parts(y, other, chosen)
-        if self.guide.options.label_weight == "area" or not isinstance(
-            self.saliency, ExactSaliency
-        ):
-            return replace(draws, pasted=pasted)
-        shares = part_shares(self.saliency.part_values())
-        if self.guide.options.label_weight == "other-class":
-            shares = shares[self.guide.others]
-        return replace(draws, pasted=pasted, share=salient_share(shares, guide, pasted))
+        share = None
+        if isinstance(self.saliency, ExactSaliency) and self.choice.label_weight != "area":
+            share = self.guide.label_share(self.saliency.part_values(), guide, pasted)
+        return replace(draws, pasted=pasted, share=share)
 
     def rarer(self, y: Tensor, other: Tensor) -> Tensor:
         """Of two classes the one with fewer training clips, the first at a tie: `(N,)`."""
         return torch.where(self.class_counts[other] < self.class_counts[y], other, y)
 
     def pasted_parts(self, y: Tensor, other: Tensor, chosen: Tensor) -> Tensor:
-        """The tail-aware policy: which parts come from the partner.
+        """The tail-aware policy: which parts come from the partner, `(N, P)` bool.
 
-        Args:
-            y: `(N,)` classes of the receivers. other: `(N,)` classes of the partners.
-            chosen: `(N,)` int64, the coalition drawn from the rarer class of each pair.
-
-        Returns:
-            `(N, P)` bool: the coalition when the partner is rarer, else its complement; without
-            `tail_aware` always the coalition.
+        Of receivers of the classes `y (N,)` and partners of the classes `other (N,)`: the coalition
+        `chosen (N,)` if the partner is rarer, else its complement; always the coalition without
+        `tail_aware`.
         """
         coalition = self.coalitions[chosen]
         if not self.guide.options.tail_aware:
@@ -309,14 +264,11 @@ class ShapMix(nn.Module):
     def sampled_scores(
         self, model: Model, x: Tensor, y: Tensor, column: int, context: Tensor
     ) -> Tensor:
-        """Scores of one coalition in one context, for each clip's own class.
+        """`10 * max(v(S + T) - v(T), 0) / joints(S)` for each clip's own class: `(N,)`.
 
         Args:
             model: in the user's axis order. x: `(N, C, T, V, M)`. y: `(N,)`.
             column: the coalition S. context: `(P,)` bool, T, disjoint from S.
-
-        Returns:
-            `(N,)`: `10 * max(v(S + T) - v(T), 0) / joints(S)`.
         """
         games = torch.stack([self.coalitions[column] | context, context])
         values = self._values(model, x, y, joint_masks(games, self.stmix.parts))
@@ -341,7 +293,8 @@ class ShapMix(nn.Module):
         credit = int(self.credit) + int(self.saliency_budget * STEP_FORWARDS * seen)
         inner = len(self._every) - 2
         at_hand = available.sum(0).clamp(max=self.reservoir.per_class)
-        empty = int(available.sum(1).clamp(max=self._patterns()).sum())
+        patterns = 2 ** self.background.shape[3] if self.choice.presence else 1  # of who is there
+        empty = int(available.sum(1).clamp(max=patterns).sum())
         quota, depth = plan_refresh(
             at_hand, saliency.refreshes, self.class_counts, credit - empty, inner
         )
@@ -360,10 +313,6 @@ class ShapMix(nn.Module):
         most = int(at_hand.max()) + inner + empty  # what a class costs: enough is saved for it
         self.credit.fill_(min(credit - spent - empty * (spent > 0), most))
         self.reservoir.clear()
-
-    def _patterns(self) -> int:
-        """How many patterns of present bodies there may be."""
-        return 2 ** self.background.shape[3] if self.choice.presence else 1
 
     def _values(
         self, model: Model, x: Tensor, y: Tensor, joints: Tensor, chosen: Tensor | None = None

@@ -8,8 +8,8 @@ from torch import Generator, Tensor, nn
 from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import functional
-from shapmix.mixing.attaching import Tree, tree_of
 from shapmix.mixing.batch import Boundary, MixedBatch
+from shapmix.mixing.bodies import paste_with_newcomers, share_with_newcomers
 from shapmix.mixing.coalitions import joint_masks, list_coalitions, part_masks
 from shapmix.mixing.draws import (
     Window,
@@ -21,15 +21,11 @@ from shapmix.mixing.draws import (
     integers,
     on_device,
     own_generator,
-    random_cycle,
     uniform,
 )
 from shapmix.mixing.functional import Paste
-from shapmix.mixing.laying import laid_share, lay
 from shapmix.mixing.options import Partners, PasteOptions, whole_sizes
 from shapmix.mixing.values import Model
-
-AS_PUBLISHED = PasteOptions()
 
 
 @dataclass(frozen=True)
@@ -76,8 +72,7 @@ def apply_draws(
     presence: bool = True,
     confidence_channel: int | None = None,
     mixup_confidence: bool = False,
-    options: PasteOptions = AS_PUBLISHED,
-    tree: Tree | None = None,
+    move_bodies: bool = False,
 ) -> MixedBatch:
     """Mix a batch with given random parameters.
 
@@ -94,26 +89,28 @@ def apply_draws(
         presence: heed which bodies are there.
         confidence_channel: a channel that is a confidence and no coordinate.
         mixup_confidence: let Mixup average the confidence like a coordinate.
-        options: how joints are pasted, beyond the paper.
-        tree: the skeleton; only `options.attach` needs it.
+        move_bodies: let a body that only the partner has appear in the window; with `presence`.
     """
     if draws.shift == 0 and draws.partner is None:
         return unmixed(x, y, num_classes)
     partner = draws.partners(len(x), x.device)
     here = functional.presence(x) if presence else None
+    bodies = None if here is None else here & here[partner]
+    shared = 1.0 if here is None else functional.shared_bodies(here, partner)
     params = None
     if draws.mixup is not None:
         weight = torch.full_like(partner, draws.mixup, dtype=torch.float32)
-        bodies = None if here is None else here & here[partner]
         confidence = None if mixup_confidence else confidence_channel
         mixed = functional.mixup(x, partner, weight, bodies, confidence)
-        given = weight if here is None else weight * functional.shared_bodies(here, partner)
+        given = weight * shared
     elif draws.window is not None and draws.pasted is not None:
         params = _windows(draws.window, partner, joint_masks(draws.pasted, parts))
-        mixed = lay(
-            x, partner, params, here, options, tree=tree, confidence_channel=confidence_channel
-        )
-        given = laid_share(params, x.shape[2], partner, here, options, draws.share)
+        if move_bodies and here is not None:
+            mixed = paste_with_newcomers(x, partner, params, here)
+            given = share_with_newcomers(params, x.shape[2], here, partner, draws.share)
+        else:
+            mixed = functional.paste(x, partner, params, bodies)
+            given = functional.paste_share(params, x.shape[2], shared, draws.share)
     else:
         raise ValueError("draws of a pasted batch need both a window and the pasted parts")
     lam = 1 - given
@@ -141,14 +138,14 @@ class STMix(nn.Module):
         layout: a layout, its name, or the path of its YAML file.
         class_counts: `(K,)` training clips of each class; beside K only `partners` heeds them.
         mixup_prob: share of the batches that get plain Mixup.
-        window: shortest and longest paste window as a share of the frames.
+        window: shortest and longest paste window as a share of the frames; (0.52, 0.8) for the
+            paper's Kinetics.
         coalition_sizes: how many parts are pasted, from 1 to P - 1; about half of them when not
             given.
         presence: heed which bodies are there (see `apply_draws`).
         confidence_channel: a channel of `x` that is a confidence and no coordinate.
         mixup_confidence: let Mixup average the confidence like a coordinate.
-        per_clip, partners, attach, keep_lengths, carry, blend, move_bodies: beyond the paper, see
-            `PasteOptions`.
+        per_clip, partners, move_bodies: beyond the paper, see `PasteOptions`.
         dims: order of the axes of `x`, such as `"NMTVC"`.
         generator: source of randomness; its own, seeded as torch is, when not given.
 
@@ -172,10 +169,6 @@ class STMix(nn.Module):
         mixup_confidence: bool = False,
         per_clip: bool = False,
         partners: Partners = "shift",
-        attach: bool = False,
-        keep_lengths: bool = False,
-        carry: bool = False,
-        blend: int = 0,
         move_bodies: bool = False,
         dims: str = "NCTVM",
         generator: Generator | None = None,
@@ -186,13 +179,10 @@ class STMix(nn.Module):
                 f"mixup_prob is {mixup_prob} and window {tuple(window)}; expected a probability, "
                 "and shares of the frames in (0, 1], the shortest first"
             )
-        self.options = PasteOptions(
-            per_clip, partners, attach, keep_lengths, carry, blend, move_bodies
-        )
+        self.options = PasteOptions(per_clip, partners, move_bodies)
         if move_bodies and not presence:
             raise ValueError("move_bodies without presence: only present bodies move, set both")
         self.layout = get_layout(layout)
-        self.tree = tree_of(self.layout)
         counts = torch.from_numpy(check_counts(class_counts))
         self.num_classes = len(counts)
         self.boundary = Boundary(self.layout, self.num_classes, dims)
@@ -223,12 +213,10 @@ class STMix(nn.Module):
         return Draws(shift, window=window, pasted=pasted, partner=partner)
 
     def _draw_partners(self, y: Tensor) -> tuple[int, Tensor | None]:
-        """A cyclic shift, or another pairing beside a shift of 1; 0 for nothing to mix."""
+        """A cyclic shift, or partners of rarer classes beside a shift of 1; 0 to mix nothing."""
         if self.options.partners == "shift" or len(y) == 1:
             return draw_shift(self.generator, len(y)), None
-        if self.options.partners == "rarer":
-            return 1, draw_rarer(self.generator, self.class_counts[y])
-        return 1, on_device(random_cycle(self.generator, len(y)), y)
+        return 1, draw_rarer(self.generator, self.class_counts[y])
 
     def _draw_windows(self, x: Tensor) -> tuple[Window, Tensor]:
         """Windows and coalitions `(N, P)`: one for the batch, or one for each clip."""
@@ -253,8 +241,7 @@ class STMix(nn.Module):
             presence=self.presence,
             confidence_channel=self.confidence_channel,
             mixup_confidence=self.mixup_confidence,
-            options=self.options,
-            tree=self.tree,
+            move_bodies=self.options.move_bodies,
         )
 
     def observe(self, model: Model, x: Tensor, y: Tensor) -> None:

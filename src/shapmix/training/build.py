@@ -114,10 +114,6 @@ def build_mixer(
     """
     kind = MIXERS[config.mixer]
     options = check_options(kind, config.mixer_options, f"mixer {config.mixer}", _GIVEN)
-    if options.get("attach") and config.stream != "joint":
-        raise OptionError(
-            f"attach is for joint coordinates, but stream is {config.stream!r}: leave it out"
-        )
     wanted = inspect.signature(kind).parameters
     confidence = channels.index("c") if "c" in channels else None
     given: dict[str, Any] = {"confidence_channel": confidence, "generator": generator}
