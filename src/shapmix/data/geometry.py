@@ -96,8 +96,9 @@ def turn_onto(direction: Tensor, axis: int) -> Tensor:
     Rodrigues' formula, `I + sin K + (1 - cos) K²`. A zero vector gives the identity; one along the
     negative axis makes half a turn (of the shoulders about z, so that an upright body stays so).
     """
-    length = torch.linalg.vector_norm(direction, dim=1, keepdim=True)
-    unit = direction / length.where(length > 0, 1.0)
+    largest = direction.abs().amax(1, keepdim=True)  # whose square may be too small for a float
+    unit = direction / largest.where(largest > 0, 1.0)
+    unit = unit / torch.linalg.vector_norm(unit, dim=1, keepdim=True).clamp(min=1)
     identity = torch.eye(3, dtype=direction.dtype, device=direction.device)
     normal = torch.linalg.cross(unit, identity[axis].expand_as(unit))
     sin = torch.linalg.vector_norm(normal, dim=1, keepdim=True)
@@ -105,7 +106,7 @@ def turn_onto(direction: Tensor, axis: int) -> Tensor:
     normal = torch.where(sin > 0, normal / sin, identity[axis - 1])
     K = torch.linalg.cross(normal[:, None], identity[None]).mT
     rotation: Tensor = identity + sin[..., None] * K + (1 - cos[..., None]) * (K @ K)
-    return rotation.where(length[..., None] > 0, identity)
+    return rotation.where(largest[..., None] > 0, identity)
 
 
 def alignment(pose: Tensor, joints: tuple[int, int, int, int]) -> Tensor:
