@@ -120,7 +120,9 @@ def test_the_view_does_not_matter(seed: int, stream: Any) -> None:
 
 
 @settings(deadline=None)
-@example(vectors=[(0.0, 0.0, 1.5e-22), (1e-42, 0.0, -1e-42)], axis=0)  # squares underflow
+@example(
+    vectors=[(0.0, 0.0, 1.5e-22), (1e-42, 0.0, -1e-42), (1.0, 0.0, 1.5e-22)], axis=0
+)  # squares underflow
 @given(
     vectors=st.lists(st.tuples(*[st.floats(-5, 5, width=32)] * 3), min_size=1, max_size=5),
     axis=st.integers(0, 2),

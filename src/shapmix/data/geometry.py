@@ -90,23 +90,29 @@ def axis_joints(layout: Layout) -> tuple[int, int, int, int]:
     return bottom, top, left, right
 
 
+def unit_vectors(v: Tensor) -> tuple[Tensor, Tensor]:
+    """Directions `(N, 3)` of vectors, zero for zero, and lengths `(N, 1)`, however small."""
+    largest = v.abs().amax(1, keepdim=True)
+    scaled = v / largest.where(largest > 0, 1.0)
+    length = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    return scaled / length.clamp(min=1), length * largest
+
+
 def turn_onto(direction: Tensor, axis: int) -> Tensor:
     """The smallest rotations that turn vectors `(N, 3)` onto a positive axis: `(N, 3, 3)`.
 
     Rodrigues' formula, `I + sin K + (1 - cos) K²`. A zero vector gives the identity; one along the
     negative axis makes half a turn (of the shoulders about z, so that an upright body stays so).
     """
-    largest = direction.abs().amax(1, keepdim=True)  # whose square may be too small for a float
-    unit = direction / largest.where(largest > 0, 1.0)
-    unit = unit / torch.linalg.vector_norm(unit, dim=1, keepdim=True).clamp(min=1)
+    unit, length = unit_vectors(direction)
     identity = torch.eye(3, dtype=direction.dtype, device=direction.device)
     normal = torch.linalg.cross(unit, identity[axis].expand_as(unit))
-    sin = torch.linalg.vector_norm(normal, dim=1, keepdim=True)
+    normal, sin = unit_vectors(normal)
     cos = unit[:, axis, None]
-    normal = torch.where(sin > 0, normal / sin, identity[axis - 1])
+    normal = torch.where(sin > 0, normal, identity[axis - 1])
     K = torch.linalg.cross(normal[:, None], identity[None]).mT
     rotation: Tensor = identity + sin[..., None] * K + (1 - cos[..., None]) * (K @ K)
-    return rotation.where(largest[..., None] > 0, identity)
+    return rotation.where(length[..., None] > 0, identity)
 
 
 def alignment(pose: Tensor, joints: tuple[int, int, int, int]) -> Tensor:

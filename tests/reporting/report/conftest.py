@@ -14,7 +14,7 @@ CHROMIUM = next(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""
     if CHROMIUM is None:
@@ -108,7 +108,7 @@ def see_all():
     return scroll
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def three_runs(tmp_path_factory):
     """Folders of a baseline and of two seeds of another method."""
     folder = tmp_path_factory.mktemp("runs")
