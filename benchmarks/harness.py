@@ -159,7 +159,8 @@ def write(path: Path, name: str, report: Report, seconds: float) -> None:
         "benchmark": name,
         "sources": fingerprint(name),
         "seconds": round(seconds, 1),
-        "environment": environment(),
+        # where it was measured says nothing to others
+        "environment": {k: v for k, v in environment().items() if k != "folder"},
         **asdict(report),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
