@@ -324,6 +324,15 @@ def test_only_what_can_be_seen_moves(open_page, page_of):
     assert frame(page) == left_at
 
 
+def test_nothing_below_moves_when_a_player_comes_into_view(opened):
+    height = "document.querySelector('#second').offsetHeight"
+    before = opened.evaluate(height)
+    assert opened.evaluate("document.querySelector('#second').player.scenes") is None
+    opened.locator("#second").scroll_into_view_if_needed()
+    until(opened, "document.querySelector('#second').player.scenes !== null")
+    assert opened.evaluate(height) == before > 200  # pixels
+
+
 def test_flat_skeletons_play_but_do_not_turn(open_page, page_of):
     coco = get_layout("coco17")
     clip = make_clip(np.random.default_rng(1), coco, channels="xy").astype(np.float32)

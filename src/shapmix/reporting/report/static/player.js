@@ -217,6 +217,7 @@
       root.addEventListener("keydown", (event) => this.press(event));
       this.letDrag();
       this.label();
+      this.arrange(0); // so that nothing below moves when the player comes into view
       seen.observe(root);
       resized.observe(this.stage);
     }
@@ -236,20 +237,26 @@
       return this.decoded.get(name);
     }
 
-    show(index) {
-      const { scenes, captions, yaws, note } = this.shows[index];
+    /** Canvases, captions and note of a show, nothing decoded or drawn. */
+    arrange(index) {
+      const { captions, note } = this.shows[index];
       if (this.choice) this.choice.value = String(index);
+      this.stage.replaceChildren(...captions.map(([title, text]) => pane(title, text)));
+      this.canvases = [...this.stage.querySelectorAll("canvas")];
+      this.note.textContent = note;
+    }
+
+    show(index) {
+      const { scenes, yaws } = this.shows[index];
+      this.arrange(index);
       this.scenes = scenes.map((name) => this.find(name));
       this.yaws = yaws;
       this.frames = Math.max(...this.scenes.map((scene) => scene.frames));
       this.bounds = this.scenes.map((scene) => bounds([scene]));
       const radius = Math.max(...this.bounds.map((bound) => bound.radius));
       for (const bound of this.bounds) bound.radius = radius; // one scale for all
-      this.stage.replaceChildren(...captions.map(([title, text]) => pane(title, text)));
-      this.canvases = [...this.stage.querySelectorAll("canvas")];
       this.stage.classList.toggle("turns", this.scenes.some((scene) => scene.dims === 3));
       this.slider.max = this.frames - 1;
-      this.note.textContent = note;
       this.markWindows();
       this.turnTo(0, PITCH);
       this.seek(0);
