@@ -424,6 +424,14 @@ def test_a_stream_abstains(predict):
     assert {(a["label"], a["probability"], a["abstained"]) for a in answers} == {(None, None, True)}
 
 
+@pytest.mark.parametrize("lines", [[], ["", " "]])
+def test_a_pipe_without_frames_is_an_error(predict, lines):
+    result = predict(Stub(info()), "run", "-", lines=lines)
+    assert result.status != 0
+    assert result.out == ""
+    assert "ended before its first frame" in result.err
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -437,10 +445,6 @@ def test_lines_that_are_no_frames(line, message, predict):
     result = predict(Stub(info()), "run", "-", lines=[good, "", line, good])
     assert result.status == 1
     assert message in result.err
-
-
-def test_an_empty_stream(predict):
-    assert predict(Stub(info()), "run", "-") == Result(0, "", "")
 
 
 # Mistakes.

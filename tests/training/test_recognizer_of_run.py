@@ -194,12 +194,29 @@ def test_ensembles_of_ensembles(runs, fused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "made", [{"scores": "logits"}, {"runs": 3}, {"runs": [{"run": "x"}], "scores": "logits"}]
+    "made",
+    [
+        {"scores": "logits"},
+        {"runs": 3},
+        {"runs": [], "scores": "logits"},
+        {"runs": [{"run": "x"}], "scores": "logits"},
+    ],
 )
 def test_damaged_ensembles(made, tmp_path):
     (tmp_path / "ensemble.json").write_text(json.dumps(made))
     with pytest.raises(RunFolderError, match=r"ensemble\.json is damaged"):
         open_recognizer(tmp_path)
+
+
+def test_ensembles_that_contain_themselves(tmp_path):
+    for name, other in (("own", "own"), ("one", "two"), ("two", "one")):
+        folder = tmp_path / name
+        folder.mkdir()
+        made = {"runs": [{"run": str(tmp_path / other), "weight": 1}], "scores": "logits"}
+        (folder / "ensemble.json").write_text(json.dumps(made))
+    for name in ("own", "one"):
+        with pytest.raises(RunFolderError, match="which it is part of"):
+            open_recognizer(tmp_path / name)
 
 
 def test_what_is_no_run(tmp_path):

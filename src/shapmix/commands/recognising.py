@@ -201,7 +201,7 @@ def judge_lines(
     """Write a line of JSON each time that the window has moved on.
 
     Raises:
-        ValueError: a line is no frame; its number is said.
+        ValueError: a line is no frame (its number is said), or there is no frame at all.
     """
     from shapmix.inference.live import recognise_stream
 
@@ -214,7 +214,7 @@ def judge_lines(
 def _frames(lines: BinaryIO, num_joints: int, num_channels: int) -> Iterator[Floats]:
     from shapmix.inference.live import parse_frame
 
-    number = 0
+    number = frames = 0
     while line := lines.readline(MAX_LINE + 1):
         number += 1
         if len(line) > MAX_LINE:
@@ -225,7 +225,12 @@ def _frames(lines: BinaryIO, num_joints: int, num_channels: int) -> Iterator[Flo
             frame = parse_frame(line, num_joints, num_channels)
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from error
+        frames += 1
         yield frame
+    if not frames:
+        raise ValueError(
+            "the standard input ended before its first frame: send a line of JSON for each frame"
+        )
 
 
 def _judgement(

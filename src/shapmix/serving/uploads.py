@@ -117,7 +117,7 @@ def _checked(recordings: Recordings, model: Model, limits: Limits) -> Upload:
             upload.skipped.append((recording.name, f"only {limits.clips} clips of a file are read"))
             break
         try:
-            keypoints = as_keypoints(adapt(recording.keypoints), model, limits, recording.name)
+            keypoints = as_keypoints(adapt(recording.keypoints), model, limits, "the clip")
         except RefusedError as error:
             upload.skipped.append((recording.name, str(error)))
         else:

@@ -22,6 +22,7 @@ Which = Literal["last", "best"]
 Found = dict[str, Any]
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
+Members = list[tuple[Path, float]]
 ENSEMBLE = "ensemble.json"  # what `shapmix ensemble` writes beside the metrics
 
 
@@ -122,12 +123,7 @@ def ensemble_of_run(
         ValueError: the runs do not belong together.
     """
     folder = Path(folder)
-    made = read_json(folder / ENSEMBLE)
-    try:
-        runs = [(find_data(Path(run["run"]), folder), float(run["weight"])) for run in made["runs"]]
-        scores = made["scores"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunFolderError(f"{folder / ENSEMBLE} is damaged: {error!r}") from error
+    runs, scores = _read_members(folder)
     parts = [
         open_trained(path, which, licence=licence, device=device, background=background)
         for path, _ in runs
@@ -143,10 +139,30 @@ def ensemble_of_run(
     return fused
 
 
+def _read_members(folder: Path, above: tuple[Path, ...] = ()) -> tuple[Members, Any]:
+    """The runs of an ensemble with their weights, and what of their scores is averaged."""
+    file = folder / ENSEMBLE
+    made = read_json(file)
+    try:
+        runs = [(find_data(Path(run["run"]), folder), float(run["weight"])) for run in made["runs"]]
+        scores = made["scores"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(f"{file} is damaged: {error!r}") from error
+    if not runs:
+        raise RunFolderError(f"{file} is damaged: it names no runs")
+    inside = (*above, folder.resolve())
+    for path, _ in runs:
+        if path.resolve() in inside:
+            raise RunFolderError(f"{file} names {path}, which it is part of: fuse the runs anew")
+        if (path / ENSEMBLE).exists():
+            _read_members(path, inside)
+    return runs, scores
+
+
 def _first_run(folder: Path) -> Path:
     """The first run of an ensemble; all have the same training clips, so none saw its others."""
     while (folder / ENSEMBLE).exists():
-        folder = find_data(Path(read_json(folder / ENSEMBLE)["runs"][0]["run"]), folder)
+        folder = _read_members(folder)[0][0][0]
     return folder
 
 
