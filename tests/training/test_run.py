@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from shapmix.commands.cli import main
 from shapmix.data.archive import Archive, ArchiveError, ArchiveWriter
 from shapmix.data.splits import make_split
-from shapmix.training.build import OptionError, build_model, build_transform
+from shapmix.training.build import MIXERS, OptionError, build_model, build_transform
 from shapmix.training.config import TrainConfig
 from shapmix.training.data import ClipData
 from shapmix.training.evaluation import evaluate_run, load_weights, score
 from shapmix.training.files import RunFolderError, load_checkpoint, read_config
-from shapmix.training.module import TrainingError
+from shapmix.training.module import Recognizer, TrainingError
 from shapmix.training.run import finish, train
 
 MIXER_OPTIONS = {
@@ -77,6 +77,72 @@ def test_every_method_leaves_a_whole_run_folder(config, mixer, loss):
     weights = load_file(folder / "checkpoints" / "weights_last.safetensors")
     assert torch.equal(weights["head.weight"], checkpoint_state(folder)["model.head.weight"])
     assert not list(folder.rglob("*.partial"))
+
+
+@pytest.fixture
+def steps_of(config, tmp_path, monkeypatch):
+    """Train, and keep what was mixed (x, y) and judged (x, y, target) in each step."""
+
+    def run(name, **changes):
+        given, judged = [], []
+        mixer = changes["mixer"]
+        mix, judge = MIXERS[mixer].forward, Recognizer._loss
+        changes |= {"mixer_options": MIXER_OPTIONS[mixer], "out": tmp_path / name}
+        changes |= {"epochs": 4, "validate_every": 4, "artefacts": False}
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                MIXERS[mixer],
+                "forward",
+                lambda self, x, y: (given.append((x, y)), mix(self, x, y))[1],
+            )
+            patched.setattr(
+                Recognizer, "_loss", lambda self, *a: (judged.append(a), judge(self, *a))[1]
+            )
+            train(config(**changes))
+        assert len(given) == len(judged) > 4
+        return given, judged
+
+    return run
+
+
+def test_what_is_mixed_is_a_view_of_its_own(steps_of):
+    given, judged = steps_of("own", mixer="stmix")
+    _, plain = steps_of("plain", mixer="none")
+    (mixed, _), (x, y, _), (x_plain, y_plain, _) = given[0], judged[0], plain[0]
+    assert torch.equal(y, y_plain)
+    assert torch.equal(x[:8], x_plain[:8])
+    assert torch.equal(mixed, x_plain[8:])  # the view that training without a mixer adds
+    assert not torch.equal(mixed, x[:8])
+
+
+def test_what_is_mixed_is_the_clean_half_as_published(steps_of):
+    for (mixed, _), (x, _, _) in zip(
+        *steps_of("same", mixer="stmix", mixed_view="same"), strict=True
+    ):
+        assert torch.equal(mixed, x[:8])
+
+
+@pytest.mark.parametrize("view", ["own", "same"])
+def test_mixing_begins_later(steps_of, view):
+    """Until then it is training on two views, and the mixer sees the second."""
+    given, judged = steps_of("run", mixer="shapmix", mix_from=0.5, mixed_view=view)
+    _, plain = steps_of("plain", mixer="none")
+    half = len(judged) // 2
+    for (seen, _), (x, y, target), (x_plain, _, _) in zip(given, judged, plain, strict=True):
+        waits = half > 0
+        half -= 1
+        if waits or view == "own":
+            assert torch.equal(x[:8], x_plain[:8])
+        else:
+            assert torch.equal(x[:8], seen)
+        one_hot = torch.nn.functional.one_hot(y, 4).float()
+        if waits:
+            assert torch.equal(x, x_plain)
+            assert torch.equal(seen, x[8:])
+            assert torch.equal(target, one_hot)
+        else:
+            assert not torch.equal(x[8:], seen)
+            assert not torch.equal(target, one_hot)
 
 
 def test_it_learns(config):
@@ -384,6 +450,8 @@ def test_unknown_options_suggest_the_nearest(config, changes, message):
         ({"epochs": 0}, "epochs is 0"),
         ({"milestones": (60,)}, "shares"),
         ({"early_stop": 0}, "1 or"),
+        ({"mix_from": 1.0}, "from 0 to below 1"),
+        ({"mix_from": -0.1}, "from 0 to below 1"),
     ],
 )
 def test_impossible_settings(config, changes, message):

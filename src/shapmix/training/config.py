@@ -22,6 +22,10 @@ class TrainConfig:
         mixer: how training clips are mixed: shapmix, stmix, mixup, cutmix, remix, cmo or none.
         mixer_options: options of the mixer, such as {estimator: exact, tau: 0.2} or
             {preset: paper}; see the method card.
+        mixed_view: own, what is mixed is a second view of the clips, augmented anew; or same, the
+            augmented clips of the clean half, as published.
+        mix_from: share of the epochs before mixing begins; until then the second half of each
+            batch is a second view of its clips, and saliency is learnt.
         loss: balanced-softmax, ce for plain cross-entropy, class-balanced, focal,
             influence-balanced or ldam-drw.
         loss_options: options of the loss, such as {tau: 1.5}; see the card of the losses.
@@ -75,6 +79,8 @@ class TrainConfig:
     seed: int = 0
     mixer: Literal["shapmix", "stmix", "mixup", "cutmix", "remix", "cmo", "none"] = "shapmix"
     mixer_options: Options = field(default_factory=dict)
+    mixed_view: Literal["own", "same"] = "own"
+    mix_from: float = 0.0
     loss: Literal[
         "balanced-softmax", "ce", "class-balanced", "focal", "influence-balanced", "ldam-drw"
     ] = "balanced-softmax"
@@ -124,6 +130,10 @@ class TrainConfig:
         for name in ("num_persons", "clip_grad", "threads"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
+        if not 0 <= self.mix_from < 1:
+            raise ValueError(
+                f"mix_from is {self.mix_from}; expected a share of the epochs from 0 to below 1"
+            )
         if any(not 0 < share < 1 for share in self.milestones):
             raise ValueError(
                 f"milestones are {list(self.milestones)}; expected shares of the epochs between 0 "

@@ -16,6 +16,7 @@ from shapmix.data.transforms import Transform
 from shapmix.losses import FollowsEpochs, classifier_input, two_term_loss
 from shapmix.metrics import evaluate
 from shapmix.mixing import Mixer, NoMix
+from shapmix.mixing.stmix import unmixed
 from shapmix.training.config import TrainConfig
 from shapmix.training.graphs import can_capture, capture
 from shapmix.training.schedule import lr_factor
@@ -30,8 +31,9 @@ class TrainingError(ValueError):
 class Recognizer(pl.LightningModule):
     """Trains `model` on clean and mixed clips, as one batch of 2N, by the two-term objective.
 
-    Without a mixer (`NoMix`) the second half is the same clips augmented once more, so that every
-    method trains on the same number of clips in the same number of steps.
+    What is mixed is a view of its own: the same clips augmented once more (`mixed_view`). Without
+    a mixer (`NoMix`), and before mixing begins (`mix_from`), that view is the second half as it is.
+    So every method trains on as many views of as many clips in as many steps.
 
     All randomness of an epoch follows from (seed, epoch, process), so a run that is resumed at an
     epoch's start goes on exactly as if it had never stopped.
@@ -84,8 +86,13 @@ class Recognizer(pl.LightningModule):
     def training_step(self, batch: RaggedBatch, step: int) -> Tensor:
         """Loss of one batch: the mean over clean clips plus the mean over mixed clips."""
         x, y = self.transform(batch, self.augmentation), batch.labels
-        second = self.transform(batch, self.augmentation) if isinstance(self.mixer, NoMix) else x
-        mixed = self.mixing(second, y)
+        waits = self.current_epoch < round(self.config.mix_from * self.config.epochs)
+        same = self.config.mixed_view == "same" and not waits
+        same = same and not isinstance(self.mixer, NoMix)
+        second = x if same else self.transform(batch, self.augmentation)
+        mixed = self.mixing(second, y)  # in waiting, too: the mixer learns from what it sees
+        if waits:
+            mixed = unmixed(second, y, len(self.class_counts))
         loss = self._loss(torch.cat([x, mixed.x]), y, mixed.target)
         self._last_loss = loss.detach()
         if not loss.is_cuda or step % CHECKED_EVERY == 0:  # to look stalls a GPU
