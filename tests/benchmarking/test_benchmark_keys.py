@@ -44,7 +44,21 @@ PINNED = ["24701955bc182710", "a8cffca56b6ce798", "eaa62ed7c68d0986"]
 def test_keys_stay_as_they_are():
     """Results are found by them. A new field of TrainConfig belongs into LATER_FIELDS; where a
     default changed or a program gives another result, raise KEY_FORMAT."""
-    assert [task.key for task in make_tasks(tiny(runs=[{"seeds": 1}]))] == PINNED
+    before = content()["train"] | {"mixed_view": "same"}
+    assert [task.key for task in make_tasks(tiny(runs=[{"seeds": 1}], train=before))] == PINNED
+
+
+def test_results_of_before_a_field_are_found():
+    """Mixing had one view and began at once; without a mixer neither means anything."""
+
+    def recipe(**changes):
+        return json.loads(first(methods={"ce": changes}, runs=[{"seeds": 1}]).recipe)["train"]
+
+    before = {"mixed_view": "same", "mix_from": 0.0}
+    assert not before.keys() & recipe(mixer="stmix", **before).keys()
+    assert recipe(mixer="stmix", mix_from=0.2)["mix_from"] == 0.2
+    assert recipe(mixer="stmix", mixed_view="own")["mixed_view"] == "own"
+    assert recipe(mixer="none", mixed_view="own", mix_from=0.2) == recipe(mixer="none")
 
 
 def test_runs_of_a_suite_write_nothing_for_reports():

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
@@ -29,9 +29,11 @@ from shapmix.training.files import config_dict
 
 # Raised when the same settings no longer give the same result.
 KEY_FORMAT = 1
-# Fields that `TrainConfig` gained since then: no part of a key while they have their defaults, so
-# that results from before stay valid.
-LATER_FIELDS: frozenset[str] = frozenset()
+# Fields that `TrainConfig` gained since then, with what holds for results from before: no part of a
+# key while they have that value, so that those results stay valid.
+LATER_FIELDS: dict[str, object] = {"mixed_view": "same", "mix_from": 0.0}
+# Fields that mean nothing without a mixer: no part of a key there.
+_OF_MIXING = {"mixed_view", "mix_from"}
 
 # What the suite itself decides about a run, or what has no place in one.
 DECIDED = {"archive", "split", "out", "seed", "resume", "init_from", "fast_dev_run", "progress"}
@@ -182,8 +184,9 @@ def data_recipe(data: DataSpec) -> dict[str, Any]:
 def train_recipe(config: TrainConfig) -> dict[str, Any]:
     """What decides the training: all settings that are not about how it is run."""
     plain = config_dict(config)
-    default = {f.name: plain[f.name] for f in fields(TrainConfig) if plain[f.name] == f.default}
-    left_out = RUNTIME_FIELDS | {"archive", "split", "init_from"} | (LATER_FIELDS & set(default))
+    left_out = RUNTIME_FIELDS | {"archive", "split", "init_from"}
+    left_out |= {name for name, before in LATER_FIELDS.items() if plain[name] == before}
+    left_out |= _OF_MIXING if config.mixer == "none" else set()
     return {name: value for name, value in plain.items() if name not in left_out}
 
 
