@@ -68,6 +68,8 @@ def suite(seeds: int) -> dict[str, Any]:
             "epochs": 100,
             "lr": 0.05,
             "lr_warmup_epochs": 5,
+            "mixed_view": "same",  # this and the next: as when it was measured
+            "mix_from": 0.0,
             "validate_every": 20,
         },
         "datasets": {

@@ -85,7 +85,7 @@ def test_every_fact_travels(tmp_path):
         assert getattr(found, key) == value
     assert (found.source, found.units, found.temperature) == ("made up", "m", 1.3)
     assert found.model_options["width"] == 8
-    assert found.model_options["absent"] == "skip"  # the default of this version, written down
+    assert found.model_options["absent"] == "learned"  # the default of this version, written down
 
 
 def test_layouts_travel_as_data(tmp_path):

@@ -163,7 +163,7 @@ def classifier_by_loops(
 ) -> Tensor:
     """Body by body and channel by channel; blocks must be a `Pointwise` layer."""
     N, C, _, V, M = x.shape
-    counts = PRESENT.clone() if absent == "skip" else torch.ones_like(PRESENT)
+    counts = torch.ones_like(PRESENT) if absent == "zero" else PRESENT.clone()
     counts[5, 0] = True  # a clip without anybody has a first body of zeros
     features: list[list[Tensor]] = [[] for _ in range(N)]
     for m in range(M):
@@ -182,12 +182,15 @@ def classifier_by_loops(
                     found[n] = found[n] + model.blocks.weight[:, c] * track.mean() / V
         for n in bodies:
             features[n].append(found[n] + model.blocks.bias)
+        if absent == "learned":
+            for n in set(range(N)) - set(bodies):
+                features[n].append(model.absent_features)
     mean_features = torch.stack([torch.stack(bodies).mean(0) for bodies in features])
     return mean_features @ model.head.weight.T + model.head.bias
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("absent", ["skip", "zero"])
+@pytest.mark.parametrize("absent", ["learned", "skip", "zero"])
 def test_bodies_are_normalised_by_slot_and_averaged(absent: str, training: bool) -> None:
     torch.manual_seed(0)
     model = BodyClassifier(
@@ -202,6 +205,8 @@ def test_bodies_are_normalised_by_slot_and_averaged(absent: str, training: bool)
     model.norm.running_mean.normal_()
     model.norm.running_var.uniform_(0.5, 2)
     nn.init.normal_(model.norm.weight)
+    if absent == "learned":
+        nn.init.normal_(model.absent_features)
     x = some_absent()
     expected = classifier_by_loops(model, x, absent, training)
     torch.testing.assert_close(model.train(training)(x), expected, rtol=1e-4, atol=1e-5)
@@ -239,15 +244,25 @@ def test_absent_bodies_are_not_computed(name: str) -> None:
     assert seen == [int(PRESENT.sum()) + 1]
 
 
-def test_with_everybody_present_both_meanings_agree(name: str) -> None:
+def test_with_everybody_present_all_meanings_agree(name: str) -> None:
     x = clips(N=4, M=2)
-    both = []
-    for absent in ("skip", "zero"):
+    found = []
+    for absent in ("learned", "skip", "zero"):
         model = tiny(name, num_persons=2, absent=absent).train()
         model(x)
-        both.append((model(x), model.eval()(x)))
-    for one, other in zip(*both, strict=True):
+        found.append((model(x), model.eval()(x)))
+    for one, other, third in zip(*found, strict=True):
         assert torch.equal(one, other)
+        assert torch.equal(one, third)
+
+
+def test_the_vector_of_absent_bodies_is_learnt(name: str) -> None:
+    model = tiny(name, num_persons=3).train()
+    vector = model.classifier.absent_features
+    model(some_absent(C=3)).square().sum().backward()
+    assert vector.grad.abs().sum() > 0
+    assert tiny(name, num_persons=1).classifier.absent_features is None
+    assert tiny(name, num_persons=3, absent="skip").classifier.absent_features is None
 
 
 def test_whom_a_clip_lacks_matters_to_no_other_clip(name: str) -> None:
@@ -270,13 +285,14 @@ def test_nan_is_no_absence() -> None:
 
 def test_captured_for_export_absent_bodies_weigh_nothing(name: str) -> None:
     model = tiny(name, num_persons=3).eval()
+    nn.init.normal_(model.classifier.absent_features)
     x = some_absent(C=3)
     exported = torch.export.export(model, (x,)).module()
     torch.testing.assert_close(exported(x), model(x), rtol=1e-4, atol=1e-5)
 
 
 def test_what_an_absent_body_can_be() -> None:
-    with pytest.raises(ValueError, match="absent is 'gone': choose from skip, zero"):
+    with pytest.raises(ValueError, match="absent is 'gone': choose from learned, skip, zero"):
         tiny("tcn", absent="gone")
 
 

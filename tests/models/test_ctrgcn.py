@@ -1,5 +1,7 @@
 """CTR-GCN against the equations of its paper, written out as loops."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -60,13 +62,14 @@ def assert_same_with_gradients(fast: Tensor, slow: Tensor, leaves: list[Tensor])
 @pytest.mark.parametrize(
     ("layout", "classes", "options", "expected"),
     [
-        ("ntu25", 60, {"num_persons": 2}, 1_446_672),
-        ("ntu25", 120, {"num_persons": 2}, 1_446_672 + 60 * 257),
+        ("ntu25", 60, {"num_persons": 2, "absent": "zero"}, 1_446_672),
+        ("ntu25", 120, {"num_persons": 2, "absent": "zero"}, 1_446_672 + 60 * 257),
+        ("ntu25", 60, {"num_persons": 2, "absent": "learned"}, 1_446_672 + 256),
         # one person less, two weights a normalised input; V^2 shared edges in 3 subsets x 10 blocks
         ("kinect20", 60, {"num_persons": 1}, 1_446_672 - 2 * (150 - 60) - 30 * (625 - 400)),
     ],
 )
-def test_parameter_count(layout: str, classes: int, options: dict[str, int], expected: int) -> None:
+def test_parameter_count(layout: str, classes: int, options: dict[str, Any], expected: int) -> None:
     parameters = list(CTRGCN(layout, classes, **options).parameters())
     assert sum(p.numel() for p in parameters) == expected
     assert all(p.requires_grad for p in parameters)

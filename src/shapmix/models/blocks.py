@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from shapmix.layouts import Layout
 
-Absent = Literal["skip", "zero"]
+Absent = Literal["learned", "skip", "zero"]
 EVALUATED = 32  # bodies that go through the blocks together in evaluation on a CPU
 
 
@@ -157,10 +157,11 @@ class BodyClassifier(nn.Module):
     frames and joints, then over persons; dropout; a linear layer. This is the only place that knows
     of persons.
 
-    A body is absent where all its coordinates are zero. With ``absent="skip"`` absent bodies are
-    not computed: they enter neither the statistics of the batch norms nor the mean over persons.
-    Of a clip without any body the first slot counts as present. With ``"zero"``, as in the
-    published models, an absent body is a body of zeros that is averaged in like any other.
+    A body is absent where all its coordinates are zero. Unless ``absent="zero"``, absent bodies are
+    not computed and do not enter the statistics of the batch norms. In the mean over persons each
+    of them counts as one vector that is learnt (``"learned"``), or not at all (``"skip"``). Of a
+    clip without any body the first slot counts as present. With ``"zero"``, as in the published
+    models, an absent body is a body of zeros that is computed and averaged in like any other.
 
     Args:
         blocks: maps (B, C, T, V) to (B, features, T', V).
@@ -188,7 +189,7 @@ class BodyClassifier(nn.Module):
         num_persons: int,
         in_channels: int,
         dropout: float = 0.0,
-        absent: Absent = "skip",
+        absent: Absent = "learned",
         checkpoint: bool = False,
     ) -> None:
         super().__init__()
@@ -198,6 +199,9 @@ class BodyClassifier(nn.Module):
         self.absent, self.checkpoint = absent, checkpoint
         self.norm = nn.BatchNorm1d(num_persons * layout.num_joints * in_channels)
         self.blocks = blocks
+        self.absent_features: nn.Parameter | None = None
+        if absent == "learned" and num_persons > 1:
+            self.absent_features = nn.Parameter(torch.zeros(features))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, num_classes)
         nn.init.normal_(self.head.weight, std=(2 / num_classes) ** 0.5)
@@ -231,18 +235,27 @@ class BodyClassifier(nn.Module):
             return self._blocks(self._norm(bodies, [N] * M), x.shape).view(M, N, -1).mean(0)
         here = (bodies.abs().sum((1, 2)) != 0).view(M, N)
         here = torch.cat([here[:1] | ~here.any(0), here[1:]])
-        weight = here.to(x.dtype) / here.sum(0)
+        weight = here.to(x.dtype) / (here.sum(0) if self.absent_features is None else M)
         if torch.compiler.is_compiling() and not self.training:
             # Shapes that depend on values cannot be exported: here absent bodies weigh nothing.
             features = self._blocks(self._norm(bodies, [N] * M), x.shape).view(M, N, -1)
-            return (features * weight.unsqueeze(-1)).sum(0)
+            return self._with_absent((features * weight.unsqueeze(-1)).sum(0), here)
         counts = here.sum(1).tolist()
         if sum(counts) == M * N:
-            return self._blocks(self._norm(bodies, counts), x.shape).view(M, N, -1).mean(0)
+            features = self._blocks(self._norm(bodies, counts), x.shape)
+            return self._with_absent(features.view(M, N, -1).mean(0), here)
         slot, clip = here.nonzero(as_tuple=True)  # slot by slot, as the batch norm takes them
         features = self._blocks(self._norm(bodies[slot * N + clip], counts), x.shape)
         features = features * weight[slot, clip].unsqueeze(-1)
-        return features.new_zeros(N, features.shape[1]).index_add(0, clip, features)
+        present = features.new_zeros(N, features.shape[1]).index_add(0, clip, features)
+        return self._with_absent(present, here)
+
+    def _with_absent(self, present: Tensor, here: Tensor) -> Tensor:
+        """What the absent bodies add to (N, features) of the present ones; here: (M, N) bool."""
+        if self.absent_features is None:
+            return present
+        share = (~here).sum(0).to(present.dtype) / len(here)
+        return present + share.unsqueeze(-1) * self.absent_features
 
     def _norm(self, bodies: Tensor, counts: list[int]) -> Tensor:
         """The batch norm of the input, of bodies (B, V C, T) of which each slot has so many."""

@@ -156,7 +156,8 @@ class Block(nn.Module):
 class CTRGCN(nn.Module):
     """CTR-GCN: (N, C, T, V, M) to logits (N, K). Ten blocks; width, 2 width, 4 width channels.
 
-    With the defaults, ntu25, 60 classes and 2 persons: 1 446 672 parameters.
+    With the defaults, ntu25, 60 classes and 2 persons: 1 446 672 parameters, and 256 that are
+    learnt for absent bodies.
 
     Args:
         layout: name, file or object of the skeleton, V joints.
@@ -165,7 +166,8 @@ class CTRGCN(nn.Module):
         in_channels: C.
         width: channels of the first four blocks, a multiple of 4.
         dropout: probability of dropping a feature before the linear layer.
-        absent: "skip" leaves absent bodies out, "zero" averages bodies of zeros in as published.
+        absent: absent bodies are not computed, and count as a vector that is learnt ("learned") or
+            not at all ("skip"); "zero" averages bodies of zeros in, as published.
         checkpoint: compute activations twice instead of keeping them; see `BodyClassifier`.
 
     Raises:
@@ -182,7 +184,7 @@ class CTRGCN(nn.Module):
         in_channels: int = 3,
         width: int = 64,
         dropout: float = 0.0,
-        absent: Absent = "skip",
+        absent: Absent = "learned",
         checkpoint: bool = False,
     ) -> None:
         super().__init__()

@@ -85,7 +85,8 @@ class STGCN(nn.Module):
         in_channels: C.
         width: channels of the first four blocks.
         dropout: probability of dropping a feature after each block (the paper trains with 0.5).
-        absent: "skip" leaves absent bodies out, "zero" averages bodies of zeros in as published.
+        absent: absent bodies are not computed, and count as a vector that is learnt ("learned") or
+            not at all ("skip"); "zero" averages bodies of zeros in, as published.
         checkpoint: compute activations twice instead of keeping them; see `BodyClassifier`.
 
     Raises:
@@ -101,7 +102,7 @@ class STGCN(nn.Module):
         in_channels: int = 3,
         width: int = 64,
         dropout: float = 0.0,
-        absent: Absent = "skip",
+        absent: Absent = "learned",
         checkpoint: bool = False,
     ) -> None:
         super().__init__()

@@ -45,7 +45,8 @@ class TCN(nn.Module):
         in_channels: C.
         width: channels of the first two layers; the last two have twice as many.
         dropout: probability of dropping a feature before the linear layer.
-        absent: "skip" leaves absent bodies out, "zero" averages bodies of zeros in as published.
+        absent: absent bodies are not computed, and count as a vector that is learnt ("learned") or
+            not at all ("skip"); "zero" averages bodies of zeros in, as published.
         checkpoint: compute activations twice instead of keeping them; see `BodyClassifier`.
 
     Raises:
@@ -61,7 +62,7 @@ class TCN(nn.Module):
         in_channels: int = 3,
         width: int = 64,
         dropout: float = 0.0,
-        absent: Absent = "skip",
+        absent: Absent = "learned",
         checkpoint: bool = False,
     ) -> None:
         super().__init__()
