@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import resource
 import sys
 import time
@@ -16,11 +17,13 @@ from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Generator, Tensor
 
-from shapmix.mixing import ShapMix
+from shapmix.mixing import NoMix, ShapMix
 from shapmix.mixing.saliency import ExactSaliency
 from shapmix.training.data import ClipData
 from shapmix.training.files import write_bytes, write_npz
 from shapmix.training.module import Recognizer
+
+FEW_STEPS = 1000  # fewer than these, and mixing may cost more than it brings: docs/results.md
 
 
 class ProgressBar(RichProgressBar):
@@ -199,6 +202,19 @@ class CostEstimate(pl.Callback):
                 f"memory {_peak_gigabytes(pl_module.device):.1f} GB",
                 flush=True,
             )
+            self._say_if_short(pl_module, int(trainer.num_training_batches))
+
+    def _say_if_short(self, module: Recognizer, steps: int) -> None:
+        """A note where mixed clips are too few to learn from."""
+        epochs = module.config.epochs
+        if isinstance(module.mixer, NoMix) or steps * epochs >= FEW_STEPS:
+            return
+        print(
+            f"note: {steps * epochs} steps are few to learn from mixed clips: train longer "
+            f"(--epochs {math.ceil(FEW_STEPS / steps)} are {FEW_STEPS} steps) or compare with "
+            "--mixer none",
+            flush=True,
+        )
 
     def _trial(self, module: Recognizer, batches: int) -> tuple[float, int]:
         """Seconds of one step, and its clips (half of what the step trains on)."""
