@@ -35,6 +35,8 @@ def test_help_teaches(words, capsys):
     text = capsys.readouterr().out
     assert "usage:" in text
     assert "_" not in "".join(word for word in text.split() if word.startswith("--"))
+    assert "<class" not in text
+    assert "Literal[" not in text
 
 
 def test_version(capsys):

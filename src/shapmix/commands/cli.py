@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import traceback
-from argparse import HelpFormatter, RawDescriptionHelpFormatter
+from argparse import Action, HelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -42,7 +42,13 @@ OPTION = re.compile(r"--[a-z][a-z0-9_.]*")
 
 
 class Formatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
-    """Descriptions keep their lines; the rest is wrapped."""
+    """Descriptions keep their lines; the rest is wrapped. Types as people write them."""
+
+    def _get_type_str(self, action: Action) -> str | None:
+        shown = super()._get_type_str(action)
+        if shown is None or shown.startswith("Literal["):  # choices stand beside the option
+            return None
+        return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", shown)
 
 
 class Parser(ArgumentParser):
