@@ -21,7 +21,7 @@ otherwise. Without --layout it is the layout of the catalog that alone has this 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -30,12 +30,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
+from shapmix.data.clip import ArchiveInfo, ClipError, Keypoints
 from shapmix.data.importers.array_axes import Axes, as_tmvc, find_axes, num_joints
-from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
-from shapmix.data.importers.classes import Classes, find_classes
+from shapmix.data.importers.base import MIB, ImportReport, SourceError
+from shapmix.data.importers.classes import find_classes
+from shapmix.data.importers.file_sources import LabelledFiles
 from shapmix.data.importers.files import SourceFiles
-from shapmix.data.importers.label_files import Labels, clip_names, find_labels
+from shapmix.data.importers.label_files import clip_names, find_labels
 from shapmix.data.importers.missing_joints import mended
 from shapmix.data.importers.npy_content import MAX_BYTES, Content, read_header, read_npy, read_npz
 from shapmix.data.importers.peek import HEAD_BYTES, Peek
@@ -123,7 +124,8 @@ def open_source(source: Path, options: Options) -> Arrays:
         units=options.units or ("m" if channels == "xyz" else "px"),
         source="arrays",
     )
-    return Arrays(files, info, labels, classes, clip_names(names), options, axes)
+    units = [files.unit(name) for name in names]
+    return Arrays(files, units, info, labels, classes, clip_names(names), options, axes)
 
 
 def _is_array(name: str) -> bool:
@@ -210,61 +212,23 @@ def _check_no_score(first: str, arrays: Sequence[npt.NDArray[Any]], layout: Layo
 
 
 @dataclass(frozen=True)
-class Arrays:
+class Arrays(LabelledFiles):
     """The .npy and .npz files of a folder or zip."""
 
-    files: SourceFiles
-    info: ArchiveInfo
-    labels: Labels
-    classes: Classes
-    names: Mapping[str, str]
     options: Options
     axes: Axes
 
-    @property
-    def units(self) -> list[Unit]:
-        """One a file."""
-        return [self.files.unit(name) for name in self.names]
-
-    @property
-    def columns(self) -> Mapping[str, type[int] | type[str]]:
-        """Those of the CSV with the labels."""
-        return self.labels.columns
-
-    @property
-    def ignored(self) -> int:
-        """Files that are not arrays."""
-        return len(self.files.sizes) - len(self.names)
-
-    @property
-    def stamp(self) -> str:
-        """Changes with the files and the labels."""
-        return f"{self.files.stamp}:{self.labels.stamp}"
-
-    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
-        """See `Source.read`."""
-        if units[0].name == next(iter(self.names)):  # once an import
-            self.labels.note_unused(report)
-        for unit in units:
-            name = self.names[unit.name]
-            try:
-                label = self.classes.label(self.labels.of(unit.name), name)
-                keypoints = self._keypoints(unit.name, name, report)
-            except ClipError as error:
-                report.skip(error)
-                continue
-            metadata = self.labels.metadata(unit.name)
-            yield Clip(name, label, keypoints, self.options.fps, metadata)
-
-    def _keypoints(self, file: str, name: str, report: ImportReport) -> Keypoints:
-        values = _read(self.files, file, self.options.key, name).values
-        values = as_tmvc(values, self.axes, self.info.layout, name)
+    def _keypoints_and_fps(
+        self, unit: str, clip: str, report: ImportReport
+    ) -> tuple[Keypoints, float | None]:
+        values = _read(self.files, unit, self.options.key, clip).values
+        values = as_tmvc(values, self.axes, self.info.layout, clip)
         if self.axes.order is not None and not self.axes.is_given:
-            report.repair(f"axes read as {self.axes.order}, which alone fits the layout", name)
+            report.repair(f"axes read as {self.axes.order}, which alone fits the layout", clip)
         _, C = self.info.joint_shape
         if values.shape[3] != C or not prod(values.shape):
             detail = f"shape {values.shape} in the order TMVC, expected {C} coordinates and no 0"
-            raise ClipError("wrong shape", name, detail)
+            raise ClipError("wrong shape", clip, detail)
         with np.errstate(over="ignore"):  # the archive refuses what overflows
             keypoints: Keypoints = values.astype(np.float32)
-        return mended(keypoints, self.info.channels, name, report)
+        return mended(keypoints, self.info.channels, clip, report), self.options.fps

@@ -17,18 +17,19 @@ by name and the others left out: a YAML file with fewer joints does away with fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from shapmix.data.clip import ArchiveInfo, Clip, ClipError
-from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
+from shapmix.data.clip import ArchiveInfo, ClipError, Keypoints
+from shapmix.data.importers.base import MIB, ImportReport, SourceError
 from shapmix.data.importers.bvh_motion import Motion, Skeleton, parse, positions, read_frames
-from shapmix.data.importers.classes import Classes, find_classes
+from shapmix.data.importers.classes import find_classes
+from shapmix.data.importers.file_sources import LabelledFiles
 from shapmix.data.importers.files import SourceFiles
-from shapmix.data.importers.label_files import Labels, clip_names, find_labels
+from shapmix.data.importers.label_files import clip_names, find_labels
 from shapmix.data.importers.peek import Peek
 from shapmix.data.importers.repair import drop_empty
 from shapmix.data.importers.user_layouts import layout_of_names, nearest_joint, spelling
@@ -85,7 +86,9 @@ def open_source(source: Path, options: Options) -> Bvh:
     else:
         layout = layout_of_names([joint.name for joint in motion.joints], options.layout, first)
     info = ArchiveInfo(layout, classes.names, channels="xyz", units=options.units, source="BVH")
-    return Bvh(files, info, labels, classes, clip_names(names), motion.skeleton, options)
+    units = [files.unit(name) for name in names]
+    clips = clip_names(names)
+    return Bvh(files, units, info, labels, classes, clips, motion.skeleton, options)
 
 
 def _first_sound(files: SourceFiles, names: Sequence[str]) -> tuple[str, Motion]:
@@ -118,63 +121,26 @@ def _own_layout(motion: Motion, end_sites: bool, where: str) -> Layout:
 
 
 @dataclass(frozen=True)
-class Bvh:
+class Bvh(LabelledFiles):
     """The .bvh files of a folder or zip."""
 
-    files: SourceFiles
-    info: ArchiveInfo
-    labels: Labels
-    classes: Classes
-    names: Mapping[str, str]
     skeleton: Skeleton
     options: Options
 
-    @property
-    def units(self) -> list[Unit]:
-        """One a file."""
-        return [self.files.unit(name) for name in self.names]
-
-    @property
-    def columns(self) -> Mapping[str, type[int] | type[str]]:
-        """Those of the CSV with the labels."""
-        return self.labels.columns
-
-    @property
-    def ignored(self) -> int:
-        """Files that are not .bvh."""
-        return len(self.files.sizes) - len(self.names)
-
-    @property
-    def stamp(self) -> str:
-        """Changes with the files and the labels."""
-        return f"{self.files.stamp}:{self.labels.stamp}"
-
-    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
-        """See `Source.read`."""
-        if units[0].name == next(iter(self.names)):  # once an import
-            self.labels.note_unused(report)
-        for unit in units:
-            try:
-                clip = self._clip(unit.name, report)
-            except ClipError as error:
-                report.skip(error)
-            else:
-                yield clip
-
-    def _clip(self, file: str, report: ImportReport) -> Clip:
-        name = self.names[file]
-        label = self.classes.label(self.labels.of(file), name)
-        motion = parse(self.files.read(file), name)
-        used = self._used(motion, name)
-        values, fps, declared = read_frames(motion, name)
+    def _keypoints_and_fps(
+        self, unit: str, clip: str, report: ImportReport
+    ) -> tuple[Keypoints, float | None]:
+        motion = parse(self.files.read(unit), clip)
+        used = self._used(motion, clip)
+        values, fps, declared = read_frames(motion, clip)
         if len(values) > declared:
-            report.repair("more frames than declared", name)
+            report.repair("more frames than declared", clip)
         placed = positions(motion.joints, values)[:, None, used]
         with np.errstate(over="ignore"):  # the archive refuses what overflows
             keypoints, dropped = drop_empty(placed * np.float32(self.options.scale))
         if dropped:
-            report.repair("frames without a body left out", name)
-        return Clip(name, label, keypoints, fps, self.labels.metadata(file))
+            report.repair("frames without a body left out", clip)
+        return keypoints, fps
 
     def _used(self, motion: Motion, clip: str) -> list[int]:
         """Numbers of the layout's joints among those of a file, which may differ with --layout."""

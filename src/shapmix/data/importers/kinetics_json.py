@@ -26,7 +26,7 @@ column `part` is "train" or "val"; the protocol `given` trains on the one and te
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -35,8 +35,9 @@ from typing import Any, Literal
 import numpy as np
 
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
-from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
+from shapmix.data.importers.base import MIB, ImportReport, SourceError
 from shapmix.data.importers.classes import MOST_CLASSES, as_id
+from shapmix.data.importers.file_sources import FileSource
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.json_files import joint_rows, member, read_json
 from shapmix.data.importers.missing_joints import mended
@@ -108,11 +109,9 @@ def open_source(source: Path, options: Options) -> KineticsJson:
 
 
 @dataclass(frozen=True)
-class KineticsJson:
+class KineticsJson(FileSource):
     """The JSON files of a zip or folder, and the labels of their videos, by part."""
 
-    files: SourceFiles
-    units: list[Unit]
     info: ArchiveInfo
     labels: Mapping[str, Mapping[str, int]]
     options: Options
@@ -125,26 +124,15 @@ class KineticsJson:
         labels = sum(1 for name in self.files.sizes if LABEL_FILE.fullmatch(name))
         return len(self.files.sizes) - len(self.units) - labels
 
-    @property
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self.files.stamp
-
-    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
-        """See `Source.read`."""
-        for unit in units:
-            match = CLIP_FILE.fullmatch(unit.name)
-            assert match is not None
-            part, name = match.groups()
-            try:
-                label = _label(self.labels[part].get(name), part, name)
-                record = read_json(self.files, unit.name, name)
-                _check_label(record, label, self.info.class_names, name)
-                keypoints = mended(_keypoints(record, name, self.options), "xyc", name, report)
-            except ClipError as error:
-                report.skip(error)
-            else:
-                yield Clip(name, label, keypoints, FPS, {"part": part})
+    def _clip(self, unit: str, report: ImportReport) -> Clip:
+        match = CLIP_FILE.fullmatch(unit)
+        assert match is not None
+        part, name = match.groups()
+        label = _label(self.labels[part].get(name), part, name)
+        record = read_json(self.files, unit, name)
+        _check_label(record, label, self.info.class_names, name)
+        keypoints = mended(_keypoints(record, name, self.options), "xyc", name, report)
+        return Clip(name, label, keypoints, FPS, {"part": part})
 
 
 def _read_labels(

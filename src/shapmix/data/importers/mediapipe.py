@@ -31,19 +31,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
-from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
-from shapmix.data.importers.classes import Classes, find_classes
+from shapmix.data.clip import ArchiveInfo, ClipError, Keypoints
+from shapmix.data.importers.base import MIB, ImportReport, SourceError
+from shapmix.data.importers.classes import find_classes
+from shapmix.data.importers.file_sources import LabelledFiles
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.json_files import joint_rows, read_json
-from shapmix.data.importers.label_files import Labels, clip_names, find_labels
+from shapmix.data.importers.label_files import clip_names, find_labels
 from shapmix.data.importers.mediapipe_csv import is_header, read_csv
 from shapmix.data.importers.missing_joints import mended
 from shapmix.data.importers.peek import Peek
@@ -124,6 +125,7 @@ def open_source(source: Path, options: Options) -> MediaPipe:
     if not names:
         raise SourceError(f"{source} has no .json or .csv file")
     labels = find_labels(names, options.labels)
+    labels.check_used()
     classes = find_classes(labels.values, options.class_names, options.label_base)
     world = options.landmarks == "world"
     info = ArchiveInfo(
@@ -133,7 +135,8 @@ def open_source(source: Path, options: Options) -> MediaPipe:
         units="m" if world else "normalised",
         source="MediaPipe Pose" + (", world landmarks: the origin is amid the hips" * world),
     )
-    return MediaPipe(files, info, labels, classes, clip_names(names), options)
+    units = [files.unit(name) for name in names]
+    return MediaPipe(files, units, info, labels, classes, clip_names(names), options)
 
 
 def _inside(labels: str | None, source: Path) -> str | None:
@@ -144,49 +147,17 @@ def _inside(labels: str | None, source: Path) -> str | None:
 
 
 @dataclass(frozen=True)
-class MediaPipe:
+class MediaPipe(LabelledFiles):
     """The JSON and CSV files of a folder or zip."""
 
-    files: SourceFiles
-    info: ArchiveInfo
-    labels: Labels
-    classes: Classes
-    names: Mapping[str, str]
     options: Options
 
-    @property
-    def units(self) -> list[Unit]:
-        """One a file."""
-        return [self.files.unit(name) for name in self.names]
-
-    @property
-    def columns(self) -> Mapping[str, type[int] | type[str]]:
-        """Those of the CSV with the labels."""
-        return self.labels.columns
-
-    @property
-    def ignored(self) -> int:
-        """Files that are no clips."""
-        return len(self.files.sizes) - len(self.names)
-
-    @property
-    def stamp(self) -> str:
-        """Changes with the files and the labels."""
-        return f"{self.files.stamp}:{self.labels.stamp}"
-
-    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
-        """See `Source.read`."""
-        for unit in units:
-            name = self.names[unit.name]
-            try:
-                label = self.classes.label(self.labels.of(unit.name), name)
-                bodies = self._bodies(unit.name, name)
-                keypoints = mended(self._persons(bodies), self.info.channels, name, report)
-            except ClipError as error:
-                report.skip(error)
-                continue
-            fps = _fps(bodies.times) or self.options.fps
-            yield Clip(name, label, keypoints, fps, self.labels.metadata(unit.name))
+    def _keypoints_and_fps(
+        self, unit: str, clip: str, report: ImportReport
+    ) -> tuple[Keypoints, float | None]:
+        bodies = self._bodies(unit, clip)
+        keypoints = mended(self._persons(bodies), self.info.channels, clip, report)
+        return keypoints, _fps(bodies.times) or self.options.fps
 
     def _bodies(self, file: str, clip: str) -> Bodies:
         if file.lower().endswith(".csv"):

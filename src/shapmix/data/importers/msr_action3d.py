@@ -21,7 +21,6 @@ used. It is zero for the centre of the hips, the spine, the centre of the should
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -29,7 +28,8 @@ from types import MappingProxyType
 import numpy as np
 
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
-from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
+from shapmix.data.importers.base import MIB, ImportReport, SourceError
+from shapmix.data.importers.file_sources import FileSource
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.missing_joints import mended
 from shapmix.data.importers.peek import Peek
@@ -106,12 +106,8 @@ def _used(files: SourceFiles, name: str) -> set[str]:
         raise SourceError(f"cannot read the list of clips: {error.detail}") from error
 
 
-@dataclass(frozen=True)
-class MsrAction3d:
-    """The text files of a zip or folder."""
-
-    files: SourceFiles
-    units: list[Unit]
+class MsrAction3d(FileSource):
+    """The text files of a zip or folder; those that the list leaves out count as ignored."""
 
     info = ArchiveInfo(
         layout=get_layout("msr20"),
@@ -123,35 +119,17 @@ class MsrAction3d:
     )
     columns = MappingProxyType({"action": int, "subject": int, "replication": int})
 
-    @property
-    def ignored(self) -> int:
-        """Files that are not clips, and clips left out by the list."""
-        return len(self.files.sizes) - len(self.units)
-
-    @property
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self.files.stamp
-
-    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
-        """See `Source.read`."""
-        for unit in units:
-            match = re.fullmatch(FILE_NAME, PurePosixPath(unit.name).name, re.ASCII)
-            assert match is not None
-            try:
-                yield _clip(match, self.files.read(unit.name), report)
-            except ClipError as error:
-                report.skip(error)
-
-
-def _clip(match: re.Match[str], content: bytes, report: ImportReport) -> Clip:
-    name = match[1]
-    action, subject, replication = map(int, match.groups()[1:])
-    if not 1 <= action <= len(ACTIONS):
-        raise ClipError("unknown action", name, f"action {action}, expected 1 to {len(ACTIONS)}")
-    keypoints = mended(_keypoints(name, content), "xyz", name, report)
-    metadata = {"action": action, "subject": subject, "replication": replication}
-    return Clip(name, action - 1, keypoints, 15.0, metadata)
+    def _clip(self, unit: str, report: ImportReport) -> Clip:
+        match = re.fullmatch(FILE_NAME, PurePosixPath(unit).name, re.ASCII)
+        assert match is not None
+        content = self.files.read(unit)
+        name = match[1]
+        action, subject, replication = map(int, match.groups()[1:])
+        if not 1 <= action <= len(ACTIONS):
+            raise ClipError("unknown action", name, f"action {action}, expected 1 to 20")
+        keypoints = mended(_keypoints(name, content), "xyz", name, report)
+        metadata = {"action": action, "subject": subject, "replication": replication}
+        return Clip(name, action - 1, keypoints, 15.0, metadata)
 
 
 def _keypoints(name: str, content: bytes) -> Keypoints:

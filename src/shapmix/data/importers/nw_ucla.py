@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -18,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
-from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
+from shapmix.data.importers.base import MIB, ImportReport, SourceError
+from shapmix.data.importers.file_sources import FileSource
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.peek import Peek
 from shapmix.layouts import get_layout
@@ -63,12 +63,8 @@ def open_source(source: Path, options: Options) -> NwUcla:
     return NwUcla(files, [files.unit(name) for name in matches])
 
 
-@dataclass(frozen=True)
-class NwUcla:
+class NwUcla(FileSource):
     """The JSON files of a zip or folder."""
-
-    files: SourceFiles
-    units: list[Unit]
 
     info = ArchiveInfo(
         layout=get_layout("kinect20"),
@@ -80,44 +76,27 @@ class NwUcla:
     )
     columns = MappingProxyType({"action": int, "subject": int, "replication": int, "view": int})
 
-    @property
-    def ignored(self) -> int:
-        """Files that are not clips."""
-        return len(self.files.sizes) - len(self.units)
-
-    @property
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self.files.stamp
-
-    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
-        """See `Source.read`."""
-        for unit in units:
-            match = re.fullmatch(FILE_NAME, PurePosixPath(unit.name).name)
-            assert match is not None
-            try:
-                yield _clip(match, self.files.read(unit.name))
-            except ClipError as error:
-                report.skip(error)
-
-
-def _clip(match: re.Match[str], content: bytes) -> Clip:
-    name = match[1]
-    action, subject, replication, view = map(int, match.groups()[1:])
-    try:
-        record = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ClipError("not JSON", name, str(error)) from error
-    if not isinstance(record, dict) or not {"label", "skeletons"} <= record.keys():
-        raise ClipError("other fields", name, 'expected an object with "label" and "skeletons"')
-    if action not in _LABELS:
-        raise ClipError("unknown action", name, f"action {action}, expected one of {[*ACTIONS]}")
-    label = _LABELS[action]
-    if type(record["label"]) is not int or record["label"] != label + 1:
-        found = f"label is {record['label']!r}, but the file name says {label + 1}"
-        raise ClipError("contradictory label", name, found)
-    metadata = {"action": action, "subject": subject, "replication": replication, "view": view}
-    return Clip(name, label, _keypoints(name, record["skeletons"]), metadata=metadata)
+    def _clip(self, unit: str, report: ImportReport) -> Clip:
+        match = re.fullmatch(FILE_NAME, PurePosixPath(unit).name, re.ASCII)
+        assert match is not None
+        content = self.files.read(unit)
+        name = match[1]
+        action, subject, replication, view = map(int, match.groups()[1:])
+        try:
+            record = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise ClipError("not JSON", name, str(error)) from error
+        if not isinstance(record, dict) or not {"label", "skeletons"} <= record.keys():
+            raise ClipError("other fields", name, 'expected an object with "label" and "skeletons"')
+        if action not in _LABELS:
+            found = f"action {action}, expected one of {[*ACTIONS]}"
+            raise ClipError("unknown action", name, found)
+        label = _LABELS[action]
+        if type(record["label"]) is not int or record["label"] != label + 1:
+            found = f"label is {record['label']!r}, but the file name says {label + 1}"
+            raise ClipError("contradictory label", name, found)
+        metadata = {"action": action, "subject": subject, "replication": replication, "view": view}
+        return Clip(name, label, _keypoints(name, record["skeletons"]), metadata=metadata)
 
 
 def _keypoints(name: str, skeletons: Any) -> Keypoints:

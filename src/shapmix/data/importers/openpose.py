@@ -28,17 +28,18 @@ score are zero, frames without a body are left out, and further columns of the C
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
+from shapmix.data.clip import ArchiveInfo, ClipError, Keypoints
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
-from shapmix.data.importers.classes import Classes, find_classes
+from shapmix.data.importers.classes import find_classes
+from shapmix.data.importers.file_sources import LabelledFiles
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.json_files import joint_rows, member, read_json
-from shapmix.data.importers.label_files import Labels, find_labels
+from shapmix.data.importers.label_files import find_labels
 from shapmix.data.importers.missing_joints import mended
 from shapmix.data.importers.peek import Peek
 from shapmix.data.importers.persons import check_max_persons, mean_scores, persons_of_clip
@@ -96,6 +97,7 @@ def open_source(source: Path, options: Options) -> OpenPose:
             "label/clip/clip_000000000000_keypoints.json"
         )
     labels = find_labels(list(clips), options.labels)
+    labels.check_used()
     classes = find_classes(labels.values, options.class_names, options.label_base)
     info = ArchiveInfo(
         layout=_find_layout(files, clips)
@@ -106,71 +108,43 @@ def open_source(source: Path, options: Options) -> OpenPose:
         units=options.units,
         source="OpenPose",
     )
-    is_short = len({PurePosixPath(clip).name for clip in clips}) == len(clips)
-    return OpenPose(files, clips, info, labels, classes, options, is_short)
+    units = [
+        Unit(clip, sum(files.sizes[file] for _, _, file in frames))
+        for clip, frames in clips.items()
+    ]
+    names = {clip: PurePosixPath(clip).name for clip in clips}
+    if len(set(names.values())) < len(clips):
+        names = {clip: clip for clip in clips}
+    return OpenPose(files, units, info, labels, classes, names, clips, options)
 
 
 @dataclass(frozen=True)
-class OpenPose:
-    """The frames of a folder or zip, by clip; is_short: the last component names it uniquely."""
+class OpenPose(LabelledFiles):
+    """The frames of a folder or zip; a unit is a clip, and `frames` has those of each."""
 
-    files: SourceFiles
-    clips: Mapping[str, Frames]
-    info: ArchiveInfo
-    labels: Labels
-    classes: Classes
+    frames: Mapping[str, Frames]
     options: Options
-    is_short: bool
-
-    @property
-    def units(self) -> list[Unit]:
-        """One a clip."""
-        sizes = self.files.sizes
-        return [
-            Unit(clip, sum(sizes[file] for _, _, file in frames))
-            for clip, frames in self.clips.items()
-        ]
-
-    @property
-    def columns(self) -> Mapping[str, type[int] | type[str]]:
-        """Those of the CSV with the labels."""
-        return self.labels.columns
 
     @property
     def ignored(self) -> int:
         """Files that are not frames."""
-        return len(self.files.sizes) - sum(map(len, self.clips.values()))
+        return len(self.files.sizes) - sum(map(len, self.frames.values()))
 
-    @property
-    def stamp(self) -> str:
-        """Changes with the files and the labels."""
-        return f"{self.files.stamp}:{self.labels.stamp}"
-
-    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
-        """See `Source.read`."""
-        for unit in units:
-            name = PurePosixPath(unit.name).name if self.is_short else unit.name
-            try:
-                label = self.classes.label(self.labels.of(unit.name), name)
-                keypoints = mended(self._keypoints(unit.name, name), "xyc", name, report)
-            except ClipError as error:
-                report.skip(error)
-                continue
-            yield Clip(name, label, keypoints, self.options.fps, self.labels.metadata(unit.name))
-
-    def _keypoints(self, unit: str, clip: str) -> Keypoints:
-        """(T, M, V, 3) of the persons of a clip."""
+    def _keypoints_and_fps(
+        self, unit: str, clip: str, report: ImportReport
+    ) -> tuple[Keypoints, float | None]:
         rows: list[list[Any]] = []
         numbers: list[int] = []
         tracks: list[int | None] = []
-        for number, file in _in_order(self.clips[unit], clip):
+        for number, file in _in_order(self.frames[unit], clip):
             for body in _bodies(read_json(self.files, file, clip), clip):
                 rows.append(_pose(body, clip))
                 numbers.append(number)
                 tracks.append(_track(body.get("person_id")))
         keypoints = joint_rows(rows, self.info.layout.num_joints, 3, clip)
         sure = mean_scores(keypoints)
-        return persons_of_clip(keypoints, numbers, sure, self.options.max_persons, tracks=tracks)
+        persons = persons_of_clip(keypoints, numbers, sure, self.options.max_persons, tracks=tracks)
+        return mended(persons, "xyc", clip, report), self.options.fps
 
 
 def _clips(files: SourceFiles) -> dict[str, Frames]:

@@ -19,7 +19,6 @@ upwards: in these, bones keep their lengths (1 % deviation within a clip) at any
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +26,8 @@ from types import MappingProxyType
 import numpy as np
 
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
-from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
+from shapmix.data.importers.base import MIB, ImportReport, SourceError
+from shapmix.data.importers.file_sources import FileSource
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.missing_joints import mended
 from shapmix.data.importers.peek import Peek
@@ -91,11 +91,9 @@ def open_source(source: Path, options: Options) -> Sbu:
 
 
 @dataclass(frozen=True)
-class Sbu:
+class Sbu(FileSource):
     """The skeleton_pos.txt files of a zip or folder."""
 
-    files: SourceFiles
-    units: list[Unit]
     metric: bool
 
     columns = MappingProxyType({"pair": str, "take": int, "action": int, "fold": int})
@@ -115,27 +113,9 @@ class Sbu:
             },
         )
 
-    @property
-    def ignored(self) -> int:
-        """Files that are not clips."""
-        return len(self.files.sizes) - len(self.units)
-
-    @property
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self.files.stamp
-
-    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
-        """See `Source.read`."""
-        for unit in units:
-            match = PATH.fullmatch(unit.name)
-            assert match is not None
-            try:
-                yield self._clip(match, unit.name, report)
-            except ClipError as error:
-                report.skip(error)
-
-    def _clip(self, match: re.Match[str], file: str, report: ImportReport) -> Clip:
+    def _clip(self, unit: str, report: ImportReport) -> Clip:
+        match = PATH.fullmatch(unit)
+        assert match is not None
         name = "_".join(match.groups())
         pair, action, take = match[1], int(match[2]), int(match[3])
         if pair not in _FOLD_OF:
@@ -144,7 +124,7 @@ class Sbu:
         if not 1 <= action <= len(ACTIONS):
             raise ClipError("unknown action", name, f"class {action}, expected 1 to {len(ACTIONS)}")
         try:
-            content = self.files.read(file)
+            content = self.files.read(unit)
         except ClipError as error:  # all files have one name; that of the clip tells more
             raise ClipError(error.reason, name, error.detail) from error
         keypoints = mended(_keypoints(name, content), "xyz", name, report)

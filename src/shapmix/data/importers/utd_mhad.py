@@ -13,7 +13,6 @@ trial; and the protocol xsub: odd subjects train (431 clips), even ones test (43
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -21,7 +20,8 @@ from types import MappingProxyType
 import numpy as np
 
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
-from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
+from shapmix.data.importers.base import MIB, ImportReport, SourceError
+from shapmix.data.importers.file_sources import FileSource
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.matlab_files import MatlabError, read_array
 from shapmix.data.importers.missing_joints import mended
@@ -81,12 +81,8 @@ def open_source(source: Path, options: Options) -> UtdMhad:
     return UtdMhad(files, [files.unit(name) for name in matches])
 
 
-@dataclass(frozen=True)
-class UtdMhad:
+class UtdMhad(FileSource):
     """The .mat files of a zip or folder."""
-
-    files: SourceFiles
-    units: list[Unit]
 
     info = ArchiveInfo(
         layout=get_layout("utd20"),
@@ -98,35 +94,17 @@ class UtdMhad:
     )
     columns = MappingProxyType({"action": int, "subject": int, "trial": int})
 
-    @property
-    def ignored(self) -> int:
-        """Files that are not clips."""
-        return len(self.files.sizes) - len(self.units)
-
-    @property
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self.files.stamp
-
-    def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
-        """See `Source.read`."""
-        for unit in units:
-            match = re.fullmatch(FILE_NAME, PurePosixPath(unit.name).name, re.ASCII)
-            assert match is not None
-            try:
-                yield _clip(match, self.files.read(unit.name), report)
-            except ClipError as error:
-                report.skip(error)
-
-
-def _clip(match: re.Match[str], content: bytes, report: ImportReport) -> Clip:
-    name = match[1]
-    action, subject, trial = map(int, match.groups()[1:])
-    if not 1 <= action <= len(ACTIONS):
-        raise ClipError("unknown action", name, f"action {action}, expected 1 to 27")
-    keypoints = mended(_keypoints(name, content), "xyz", name, report)
-    metadata = {"action": action, "subject": subject, "trial": trial}
-    return Clip(name, action - 1, keypoints, 30.0, metadata)
+    def _clip(self, unit: str, report: ImportReport) -> Clip:
+        match = re.fullmatch(FILE_NAME, PurePosixPath(unit).name, re.ASCII)
+        assert match is not None
+        content = self.files.read(unit)
+        name = match[1]
+        action, subject, trial = map(int, match.groups()[1:])
+        if not 1 <= action <= len(ACTIONS):
+            raise ClipError("unknown action", name, f"action {action}, expected 1 to 27")
+        keypoints = mended(_keypoints(name, content), "xyz", name, report)
+        metadata = {"action": action, "subject": subject, "trial": trial}
+        return Clip(name, action - 1, keypoints, 30.0, metadata)
 
 
 def _keypoints(name: str, content: bytes) -> Keypoints:
