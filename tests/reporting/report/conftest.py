@@ -17,7 +17,7 @@ CHROMIUM = next(
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""
-    if CHROMIUM is None:
+    if not CHROMIUM:
         pytest.skip("no Chromium on the path: install one to test the report in a browser")
     from playwright.sync_api import sync_playwright
 
@@ -73,6 +73,24 @@ def open_page(browser):
     for page in pages:
         assert page.errors == []
         assert page.requests == []
+
+
+@pytest.fixture
+def until():
+    """Wait for a JavaScript expression in an open page.
+
+    The page's policy forbids `eval`, and with it `wait_for_function`, which fails unless the
+    expression holds at once.
+    """
+
+    def wait(page, expression):
+        for _ in range(400):
+            if page.evaluate(expression):
+                return
+            page.wait_for_timeout(25)
+        raise AssertionError(f"not in ten seconds: {expression}")
+
+    return wait
 
 
 @pytest.fixture

@@ -97,15 +97,6 @@ def coloured(page, number, name):
     )
 
 
-def until(page, expression):
-    """Wait for a JavaScript expression; the page's own policy forbids playwright's way to."""
-    for _ in range(400):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(25)
-    raise AssertionError(f"not in ten seconds: {expression}")
-
-
 def seek(page, frame):
     slider = page.locator("#first .frame")
     slider.fill(str(frame))
@@ -158,7 +149,7 @@ def test_flat_bodies_and_bodies_without_sides_are_not_turned():
 # ---- in the browser
 
 
-def test_the_browser_has_the_same_coordinates(open_page, page_of):
+def test_the_browser_has_the_same_coordinates(open_page, page_of, until):
     clip = make_clip(np.random.default_rng(5), persons=2).astype(np.float32)
     clip[3, 1] = np.nan
     clip[:, 0, 7] = np.nan
@@ -177,7 +168,7 @@ def test_the_browser_has_the_same_coordinates(open_page, page_of):
     assert np.nanmax(np.abs(points - clip)) <= step / 2 + 1e-6
 
 
-def test_play_and_pause(opened):
+def test_play_and_pause(opened, until):
     button = opened.locator("#first .play")
     assert button.inner_text() == "Play"
     assert frame(opened) == 0
@@ -293,7 +284,7 @@ def test_two_persons_are_drawn_in_two_colours(opened):
     assert coloured(opened, 0, "body-1") > 0
 
 
-def test_the_theme_is_followed(opened):
+def test_the_theme_is_followed(opened, until):
     before = pictures(opened)
     opened.locator("#theme").click()
     until(opened, "document.documentElement.dataset.theme === 'dark'")
@@ -301,7 +292,7 @@ def test_the_theme_is_followed(opened):
     assert coloured(opened, 0, "body-0") > 0
 
 
-def test_nothing_moves_by_itself_for_those_who_want_less_motion(open_page, page_of):
+def test_nothing_moves_by_itself_for_those_who_want_less_motion(open_page, page_of, until):
     path = page_of(mix_section)
     page = open_page(path)
     page.evaluate("new Promise((done) => setTimeout(done, 400))")
@@ -311,7 +302,7 @@ def test_nothing_moves_by_itself_for_those_who_want_less_motion(open_page, page_
     until(page, "Number(document.getElementById('first').dataset.frame) > 0")
 
 
-def test_only_what_can_be_seen_moves(open_page, page_of):
+def test_only_what_can_be_seen_moves(open_page, page_of, until):
     page = open_page(page_of(mix_section))
     page.emulate_media(reduced_motion="no-preference")
     page.reload()
@@ -324,7 +315,7 @@ def test_only_what_can_be_seen_moves(open_page, page_of):
     assert frame(page) == left_at
 
 
-def test_nothing_below_moves_when_a_player_comes_into_view(opened):
+def test_nothing_below_moves_when_a_player_comes_into_view(opened, until):
     height = "document.querySelector('#second').offsetHeight"
     before = opened.evaluate(height)
     assert opened.evaluate("document.querySelector('#second').player.scenes") is None

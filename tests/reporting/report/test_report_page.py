@@ -48,28 +48,27 @@ def test_accessible(open_page, report, see_all, check_axe, width, dark):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_every_picture_is_drawn(open_page, report, see_all):
+def test_every_picture_is_drawn(open_page, report, see_all, until):
     page = open_page(report)
     see_all(page)
-    page.wait_for_function(
+    until(
+        page,
         "[...document.querySelectorAll('.plot')].filter((e) => e.offsetParent)"
-        ".every((e) => e.querySelector('svg.main-svg'))"
+        ".every((e) => e.querySelector('svg.main-svg'))",
     )
     assert page.locator(".plot:visible").count() >= 5
     for plot in page.locator(".plot:visible").all():
         assert len(plot.get_attribute("aria-label")) > 30
 
 
-def test_navigation(open_page, report):
+def test_navigation(open_page, report, until):
     page = open_page(report)
     links = page.locator("nav a")
     titles = links.all_inner_texts()
     assert titles[0] == "Overview"
     assert page.locator("main h2").all_inner_texts() == titles
     links.filter(has_text="Reliability").click()
-    page.wait_for_function(
-        "document.querySelector('nav a[aria-current]').textContent === 'Reliability'"
-    )
+    until(page, "document.querySelector('nav a[aria-current]').textContent === 'Reliability'")
     assert 0 <= page.locator("#reliability").bounding_box()["y"] < 450
 
 
@@ -113,7 +112,7 @@ def test_gain_over_a_chosen_baseline(open_page, report):
     assert any(before)
 
 
-def test_theme(open_page, report):
+def test_theme(open_page, report, until):
     page = open_page(report)
     button = page.get_by_role("button", name="Dark", exact=True)
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -124,7 +123,7 @@ def test_theme(open_page, report):
     button.click()
     assert button.get_attribute("aria-pressed") == "true"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
-    page.wait_for_function(f"{ink} !== '{fill}'")
+    until(page, f"{ink} !== '{fill}'")
     button.click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == light
 
@@ -200,10 +199,10 @@ def test_the_command_is_copied(open_page, report, three_runs):
     assert copied == f"shapmix train --config {three_runs[0]}/config.yaml --out NEW_FOLDER"
 
 
-def test_printing_draws_in_light(open_page, report):
+def test_printing_draws_in_light(open_page, report, until):
     page = open_page(report, dark=True)
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    page.wait_for_function("document.querySelectorAll('#reliability svg.main-svg').length > 0")
+    until(page, "document.querySelectorAll('#reliability svg.main-svg').length > 0")
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
