@@ -28,11 +28,11 @@ def test_models_of_fixed_shapes_can_be_captured(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("persons", [1, 2])
 def test_compiled_blocks_compute_the_same(name: str, persons: int) -> None:
-    plain = model(name, num_persons=persons).double()
+    plain = model(name, num_persons=persons)
     compiled = copy.deepcopy(plain)
     compile_blocks(compiled, backend="eager")
     assert list(compiled.state_dict()) == list(plain.state_dict())
-    x = torch.randn(4, 3, 8, 15, persons, dtype=torch.float64)
+    x = torch.randn(4, 3, 8, 15, persons)
     if persons == 2:
         x[1, ..., 1] = 0
     for net in (plain, compiled):

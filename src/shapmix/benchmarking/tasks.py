@@ -30,10 +30,9 @@ from shapmix.training.files import config_dict
 # Raised when the same settings no longer give the same result.
 KEY_FORMAT = 1
 # Fields that `TrainConfig` gained since then, with what holds for results from before: no part of a
-# key while they have that value, so that those results stay valid.
+# key while they have that value, so that those results stay valid. Nor without a mixer, where both
+# mean nothing.
 LATER_FIELDS: dict[str, object] = {"mixed_view": "same", "mix_from": 0.0}
-# Fields that mean nothing without a mixer: no part of a key there.
-_OF_MIXING = {"mixed_view", "mix_from"}
 
 # What the suite itself decides about a run, or what has no place in one.
 DECIDED = {"archive", "split", "out", "seed", "resume", "init_from", "fast_dev_run", "progress"}
@@ -185,8 +184,8 @@ def train_recipe(config: TrainConfig) -> dict[str, Any]:
     """What decides the training: all settings that are not about how it is run."""
     plain = config_dict(config)
     left_out = RUNTIME_FIELDS | {"archive", "split", "init_from"}
-    left_out |= {name for name, before in LATER_FIELDS.items() if plain[name] == before}
-    left_out |= _OF_MIXING if config.mixer == "none" else set()
+    unmixed = config.mixer == "none"
+    left_out |= {name for name, old in LATER_FIELDS.items() if unmixed or plain[name] == old}
     return {name: value for name, value in plain.items() if name not in left_out}
 
 

@@ -1,9 +1,9 @@
 """What the backbones share: pointwise layers, shortcuts, and the two ends around the blocks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -73,66 +73,6 @@ def temporal_conv(
     nn.init.kaiming_normal_(conv.weight, mode="fan_out")
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv
-
-
-def kept_as(recipe: Callable[[], Tensor], tensor: Tensor) -> AbstractContextManager[object]:
-    """What runs inside keeps `recipe` for its gradient in place of `tensor`, which it makes again.
-
-    For a large tensor that is cheaply made of small ones. On a CPU without autocast; elsewhere
-    `tensor` is kept.
-    """
-    device = tensor.device.type
-    plain = device != "cpu" or torch.compiler.is_compiling() or torch.is_autocast_enabled(device)
-    if plain or not torch.is_grad_enabled():
-        return nullcontext()
-    place = tensor.data_ptr()
-
-    def pack(saved: Tensor) -> object:
-        return (saved.shape, saved.dtype) if saved.data_ptr() == place else saved
-
-    @torch.no_grad()
-    def unpack(packed: Any) -> Tensor:
-        if isinstance(packed, Tensor):
-            return packed
-        shape, dtype = packed
-        return recipe().view(shape).to(dtype)
-
-    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
-
-
-def max_of_three(x: Tensor, stride: int = 1) -> Tensor:
-    """The maximum of each frame and its neighbours: (N, C, T, V) to (N, C, ceil(T / stride), V).
-
-    Equal to ``F.max_pool2d(x, (3, 1), (stride, 1), (1, 0))``, gradients included. On a CPU in half
-    its time, and which of the three it was is remembered in one byte instead of eight.
-    """
-    if x.is_cuda or torch.compiler.is_compiling():
-        return F.max_pool2d(x, (3, 1), (stride, 1), (1, 0))
-    maximum: Tensor = _MaxOfThree.apply(x, stride)  # type: ignore[no-untyped-call]
-    return maximum
-
-
-class _MaxOfThree(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, stride: int) -> Tensor:
-        padded = F.pad(x, (0, 0, 1, 1), value=-torch.inf)
-        before, here, after = (padded[:, :, i : i + x.shape[2] : stride] for i in range(3))
-        maximum = torch.maximum(before, here)
-        if ctx.needs_input_grad[0]:
-            which = (here > before).to(torch.uint8)
-            which[after > maximum] = 2
-            ctx.save_for_backward(which)
-            ctx.shape, ctx.stride = x.shape, stride
-        return torch.maximum(maximum, after)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (which,) = ctx.saved_tensors
-        N, C, T, V = ctx.shape
-        padded = grad.new_zeros(N, C, T + 2, V)
-        for i in range(3):
-            padded[:, :, i : i + T : ctx.stride] += grad * (which == i)
-        return padded[:, :, 1:-1], None
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:

@@ -14,8 +14,6 @@ from shapmix.models.blocks import (
     BodyClassifier,
     Pointwise,
     check_positive,
-    kept_as,
-    max_of_three,
     pointwise,
     shortcut,
     temporal_conv,
@@ -53,12 +51,9 @@ class CTRGC(nn.Module):
     def forward(self, x: Tensor, mean: Tensor, shared: Tensor, alpha: Tensor) -> Tensor:
         """(N, C_in, T, V), its mean over frames, A (V, V) and a scalar to (N, C_out, T, V)."""
         relation = torch.tanh(self.psi(mean).unsqueeze(-2) - self.phi(mean).unsqueeze(-1))
-        weight = alpha * self.xi.weight
         bias = alpha * self.xi.bias.unsqueeze(-1) + shared.mT.flatten()
-        topology = pointwise(relation, weight, bias)  # (N, C_out, v, u)
-        value = self.value(x)
-        with kept_as(lambda: pointwise(relation, weight, bias), topology):
-            return torch.matmul(value, topology)
+        topology = pointwise(relation, alpha * self.xi.weight, bias)  # (N, C_out, v, u)
+        return torch.matmul(self.value(x), topology)
 
 
 class SpatialUnit(nn.Module):
@@ -113,15 +108,12 @@ class TemporalUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, V) to (N, C, ceil(T / stride), V)."""
         reduced = self.reduce(x)
-        first = reduced[
-            :, : -self.width
-        ].contiguous()  # or the whole would be kept for its gradient
-        active = F.relu(self.reduce_norm(first), inplace=True)
+        active = F.relu(self.reduce_norm(reduced[:, : -self.width]), inplace=True)
         near, far, peak = active.chunk(3, dim=1)
         branches = (
             self.near(near),
             self.far(far),
-            max_of_three(peak, self.stride),
+            F.max_pool2d(peak, (3, 1), (self.stride, 1), (1, 0)),
             reduced[:, -self.width :, :: self.stride],
         )
         z: Tensor = self.norm(torch.cat(branches, dim=1))

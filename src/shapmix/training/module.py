@@ -87,8 +87,8 @@ class Recognizer(pl.LightningModule):
         """Loss of one batch: the mean over clean clips plus the mean over mixed clips."""
         x, y = self.transform(batch, self.augmentation), batch.labels
         waits = self.current_epoch < round(self.config.mix_from * self.config.epochs)
-        same = self.config.mixed_view == "same" and not waits
-        same = same and not isinstance(self.mixer, NoMix)
+        mixes = not (waits or isinstance(self.mixer, NoMix))
+        same = mixes and self.config.mixed_view == "same"
         second = x if same else self.transform(batch, self.augmentation)
         mixed = self.mixing(second, y)  # in waiting, too: the mixer learns from what it sees
         if waits:
