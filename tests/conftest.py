@@ -1,12 +1,15 @@
-"""Shared fixtures: one thread a process, and where the real data sets are."""
+"""Shared fixtures: one thread a process, no clock, and where the real data sets are."""
 
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session")

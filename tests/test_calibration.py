@@ -31,7 +31,7 @@ def draw(seed, sharpness, clips=200, classes=6):
     return logits * sharpness, labels
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10**6), sharpness=st.floats(0.2, 5))
 def test_it_finds_the_minimum(seed, sharpness):
     logits, labels = draw(seed, sharpness)

@@ -45,7 +45,7 @@ def likelihood(scores, weights, labels, of):
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_fusion_by_loops(seed):
     scores, _ = models(seed, clips=6)
     weights = np.random.default_rng(seed).uniform(0.1, 3, 3)
@@ -69,7 +69,7 @@ def test_only_proportions_matter_and_zero_leaves_a_model_out(of):
 
 @pytest.mark.parametrize("of", KINDS)
 @given(seed=seeds)
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 def test_fitted_weights_are_no_worse_than_any_of_a_grid(of, seed):
     scores, labels = models(seed)
     weights = fit_weights(scores, labels, of)

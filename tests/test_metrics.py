@@ -170,7 +170,7 @@ def test_perfect_and_constant_predictors():
     assert constant["top5"] == pytest.approx(5 / K), "label 5 is the last among equals"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_properties(data):
     K = data.draw(st.integers(2, 9))
@@ -193,7 +193,7 @@ def test_properties(data):
             assert out[name] - 1e-12 <= high <= 1 + 1e-12
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(K=st.integers(2, 60), seed=st.integers(0, 99))
 def test_thirds_are_a_balanced_partition_by_rank(K, seed):
     counts = np.random.default_rng(seed).integers(1, 9, K)

@@ -221,7 +221,7 @@ def slow_sign_flip(data_sets):
     return np.mean(hits)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3).filter(lambda s: 5 <= sum(s) <= 9),
     seed=st.integers(0, 99),

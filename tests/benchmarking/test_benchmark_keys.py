@@ -129,7 +129,7 @@ def test_anything_else_changes_the_key():
 
 
 @given(st.dictionaries(st.sampled_from(["tau", "gamma"]), st.floats(0.1, 3), max_size=1))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_tasks_share_a_key_exactly_when_their_options_are_equal(options):
     def key(options):
         loss = "focal" if "gamma" in options else "balanced-softmax"

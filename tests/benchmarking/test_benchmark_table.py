@@ -55,7 +55,7 @@ rows = st.tuples(st.sampled_from("abcd"), st.sampled_from(["ok", "failed"]), st.
 
 
 @given(st.lists(st.lists(rows, max_size=4), max_size=5))
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(max_examples=25)
 def test_merging_by_key(tmp_path_factory, chunks):
     path = tmp_path_factory.mktemp("merge") / "r.parquet"
     expected = {}

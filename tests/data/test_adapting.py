@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shapmix.data.adapting import MismatchError, find_adaptation, matching_classes
@@ -45,7 +45,6 @@ def test_the_same_is_left_alone():
     np.testing.assert_array_equal(adapt(keypoints), keypoints)
 
 
-@settings(deadline=None)
 @given(order=st.permutations(range(17)), spelt=st.booleans())
 def test_joints_are_found_by_name_in_any_order_and_spelling(order, spelt):
     def rename(joint: str) -> str:

@@ -72,7 +72,7 @@ def oracle_align(x: np.ndarray, frame: int, origin: int) -> np.ndarray:
     return out
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**16), late=st.integers(0, 11))
 def test_alignment_agrees_with_the_oracle(seed: int, late: int) -> None:
     rng = np.random.default_rng(seed)
@@ -86,7 +86,7 @@ def test_alignment_agrees_with_the_oracle(seed: int, late: int) -> None:
         assert not out[:, x.shape[1] :].any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**16))
 def test_shoulders_lie_along_x_and_the_spine_stands(seed: int) -> None:
     """Both exactly, when they are at right angles."""
@@ -102,7 +102,7 @@ def test_shoulders_lie_along_x_and_the_spine_stands(seed: int) -> None:
     np.testing.assert_allclose(shoulders, [1, 0, 0], atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**16), stream=st.sampled_from(["joint", "bone_motion"]))
 def test_the_view_does_not_matter(seed: int, stream: Any) -> None:
     """A clip seen from elsewhere is the same clip once it is aligned, if it stood upright."""
@@ -119,7 +119,6 @@ def test_the_view_does_not_matter(seed: int, stream: Any) -> None:
     torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
 
 
-@settings(deadline=None)
 @example(
     vectors=[(0.0, 0.0, 1.5e-22), (1e-42, 0.0, -1e-42), (1.0, 0.0, 1.5e-22)], axis=0
 )  # squares underflow

@@ -35,7 +35,7 @@ INFO = ArchiveInfo(
     {"xview": ("view != 3", "view == 3")},
 )
 
-same_folder = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def make_clip(name: str = "a", label: int = 0, T: int = 2, M: int = 1, **metadata: Any) -> Clip:

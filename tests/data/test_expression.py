@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shapmix.data.expression import ExpressionError, evaluate
@@ -61,7 +61,6 @@ expressions = st.recursive(
 
 
 @given(expressions)
-@settings(deadline=None)
 def test_agrees_with_python_row_by_row(expression: str) -> None:
     expected = [bool(eval(expression, {"__builtins__": {}}, row)) for row in ROWS]
     mask = evaluate(expression, COLUMNS)
@@ -118,7 +117,6 @@ def test_everything_else_is_refused(expression: str, message: str) -> None:
 
 
 @given(st.text(max_size=30) | st.text("view=!3 ()[]%<>'\"andornoti,-", max_size=30))
-@settings(deadline=None)
 @example("not " * 2400 + "True")
 @example("(" * 4000 + "True" + ")" * 4000)
 @example("-" * 9000 + "1 == view")

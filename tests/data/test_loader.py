@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shapmix.data.archive import Archive, ArchiveError, ArchiveInfo, ArchiveWriter, Clip
@@ -46,7 +46,6 @@ def equal(a: RaggedBatch, b: RaggedBatch) -> bool:
     sizes=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4)), min_size=1, max_size=6),
     num_persons=st.integers(1, 3),
 )
-@settings(deadline=None)
 def test_collate_concatenates_and_pads_persons_only(
     sizes: list[tuple[int, int]], num_persons: int
 ) -> None:
@@ -95,7 +94,6 @@ def test_wrong_selections_are_refused(archive: Archive) -> None:
         ClipDataset(archive, num_persons=0)
 
 
-@settings(deadline=None)
 @given(
     size=st.integers(1, 40),
     world_size=st.integers(1, 6),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shapmix.counts import shot_bins
@@ -112,7 +112,6 @@ def exact_share(profile: str, r: int, K: int, imbalance: int) -> Decimal:
 
 
 @given(counts_available, sizes, imbalances, profiles)
-@settings(deadline=None)
 def test_counts_agree_with_exact_arithmetic(
     available: list[int], n_max: int, imbalance: int, profile: str
 ) -> None:
@@ -127,7 +126,6 @@ def test_counts_agree_with_exact_arithmetic(
 
 
 @given(st.integers(2, 40), sizes, imbalances, profiles)
-@settings(deadline=None)
 def test_counts_fall_from_n_max_to_its_share(
     K: int, n_max: int, imbalance: int, profile: str
 ) -> None:
@@ -138,7 +136,6 @@ def test_counts_fall_from_n_max_to_its_share(
 
 
 @given(counts_available, sizes, imbalances, profiles)
-@settings(deadline=None)
 def test_order_by_size_follows_the_classes(
     available: list[int], n_max: int, imbalance: int, profile: str
 ) -> None:
@@ -156,7 +153,6 @@ def test_order_by_size_breaks_ties_by_label() -> None:
 
 
 @given(counts_available, sizes, imbalances, profiles, st.integers())
-@settings(deadline=None)
 def test_a_permuted_order_gives_the_places_of_the_tail_to_other_classes(
     available: list[int], n_max: int, imbalance: int, profile: str, seed: int
 ) -> None:
@@ -219,7 +215,6 @@ labels = st.lists(st.integers(0, 6), max_size=50)
 
 
 @given(labels)
-@settings(deadline=None)
 def test_class_counts(labels: list[int]) -> None:
     found = class_counts(labels, 7)
     assert found.dtype == np.int64
@@ -252,7 +247,6 @@ def clips(n: int, seed: int) -> tuple[list[str], list[int]]:
 
 
 @given(st.integers(0, 40), st.integers(0, 99), st.lists(st.integers(0, 12), min_size=4, max_size=4))
-@settings(deadline=None)
 def test_draw_takes_the_first_of_each_class(n: int, seed: int, counts: list[int]) -> None:
     names, labels = clips(n, seed)
     label_of = dict(zip(names, labels, strict=True))
@@ -265,7 +259,6 @@ def test_draw_takes_the_first_of_each_class(n: int, seed: int, counts: list[int]
 
 
 @given(st.integers(1, 40), st.integers(0, 99), st.integers(0, 3))
-@settings(deadline=None)
 def test_a_class_does_not_depend_on_the_others_or_on_the_order(n: int, seed: int, k: int) -> None:
     names, labels = clips(n, seed)
     counts = [3, 4, 5, 6]

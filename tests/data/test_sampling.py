@@ -80,7 +80,7 @@ def test_impossible_thresholds_are_refused(threshold):
         repeat_factor(LABELS, np.random.default_rng(0), threshold=threshold)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(sorted(SAMPLERS)),
     labels=st.lists(st.integers(0, 4), min_size=1, max_size=40),

@@ -194,9 +194,7 @@ def likeness(archive: Archive, name: str, train: tuple[str, ...]) -> int:
 
 
 @given(st.integers(0, 50), st.integers(1, 12), st.integers(0, 8))
-@settings(
-    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_least_alike_are_preferred(
     multiview: Archive, seed: int, n_max: int, per_class: int
 ) -> None:
@@ -260,9 +258,7 @@ def test_validation_without_metadata(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 20), st.sampled_from([0.05, 0.1, 0.3, 0.5]))
-@settings(
-    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_natural_validation_takes_whole_performances(
     multiview: Archive, seed: int, fraction: float
 ) -> None:

@@ -122,7 +122,7 @@ def oracle_stream(x: np.ndarray, valid: np.ndarray, stream: str, layout: Any, D:
     return x
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 30), min_size=1, max_size=4),
     persons=st.integers(1, 3),
@@ -172,7 +172,6 @@ def test_whole_transform_agrees_with_the_oracle(
         assert not found[:, x.shape[1] :].any()  # persons the clip does not have
 
 
-@settings(deadline=None)
 @given(length=st.integers(1, 80), T=st.integers(8, 70), seed=st.integers(0, 99))
 def test_resize_agrees_with_interpolate(length: int, T: int, seed: int) -> None:
     x = torch.randn(length, 2, 5, 3, generator=generator(seed))
@@ -188,7 +187,6 @@ def test_resize_agrees_with_interpolate(length: int, T: int, seed: int) -> None:
     assert valid.all()
 
 
-@settings(deadline=None)
 @given(lengths=st.lists(st.integers(1, 400), min_size=1, max_size=9), seed=st.integers(0, 999))
 def test_random_crops_follow_the_formula(lengths: list[int], seed: int) -> None:
     L = torch.tensor(lengths)
@@ -222,7 +220,6 @@ def test_central_crop_keeps_95_percent(length: int, expected: tuple[int, int]) -
     assert (int(start), int(size)) == expected
 
 
-@settings(deadline=None)
 @given(length=st.integers(1, 300), T=st.integers(8, 100), seed=st.integers(0, 99))
 def test_segments_draw_one_frame_each(length: int, T: int, seed: int) -> None:
     drawn = segment_positions(torch.tensor([length]), T, generator(seed))[0]
@@ -234,7 +231,6 @@ def test_segments_draw_one_frame_each(length: int, T: int, seed: int) -> None:
     assert drawn.max() <= length - 1
 
 
-@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
     stream=st.sampled_from(STREAMS),
@@ -261,7 +257,6 @@ def test_a_body_that_is_never_there_leaves_no_nan() -> None:
         assert not transform(batch, generator()).any()
 
 
-@settings(deadline=None)
 @given(angles=st.lists(st.floats(-3, 3), min_size=3, max_size=3))
 def test_rotations_are_rotations_about_x_then_y_then_z(angles: list[float]) -> None:
     R = rotation_matrices(torch.tensor([angles]))[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shapmix.inference.live import LiveRecognition, parse_frame, recognise_stream, stacked
@@ -30,7 +30,6 @@ class Remembering:
         return np.eye(3)[[int(clip[0, 0, 0, 0]) % 3 for clip in clips]] * 0.7 + 0.1
 
 
-@settings(deadline=None)
 @given(num_frames=frames, window=frames, hop=frames, smoothing=st.sampled_from([1, 3, 5]))
 def test_the_windows_are_those_of_the_whole_recording(num_frames, window, hop, smoothing):
     sliding = Sliding(window, hop, smoothing, margin=0.2, min_confidence=0.5)
@@ -74,7 +73,6 @@ def test_persons_come_and_go():
     np.testing.assert_array_equal(clip[:, 1, 0, 0], [0, 2, 0])
 
 
-@settings(deadline=None)
 @given(persons=st.integers(1, 3), seed=st.integers(0, 1000))
 def test_frames_in_every_form(persons, seed):
     frame = np.random.default_rng(seed).normal(size=(persons, 4, 3)).astype(np.float32)

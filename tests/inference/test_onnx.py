@@ -79,7 +79,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     options=OPTIONS,
     kind=st.sampled_from([("ntu25", "xyz"), ("coco17", "xyc"), ("coco17", "xy")]),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shapmix.inference.windows import (
@@ -45,7 +45,6 @@ def glued(pieces: Sequence[tuple[int, int]]) -> np.ndarray:
     return np.broadcast_to(values[:, None, None, None], (len(values), 1, 2, 3)).astype(np.float32)
 
 
-@settings(deadline=None)
 @given(num_frames=frames, window=frames, hop=frames)
 def test_windows_cover_the_recording(num_frames, window, hop):
     starts = window_starts(num_frames, window, hop).tolist()
@@ -57,7 +56,6 @@ def test_windows_cover_the_recording(num_frames, window, hop):
     assert all(0 < step <= hop for step in steps)
 
 
-@settings(deadline=None)
 @given(num_frames=frames, window=frames, hop=frames)
 def test_every_frame_belongs_to_the_window_with_the_nearest_middle(num_frames, window, hop):
     starts = window_starts(num_frames, window, hop)
@@ -75,7 +73,6 @@ def random_rows(seed: int, n: int, K: int) -> np.ndarray:
     return np.random.default_rng(seed).dirichlet(np.full(K, 0.5), n)
 
 
-@settings(deadline=None)
 @given(seed=seeds, n=st.integers(1, 12), K=st.integers(1, 5), half=st.integers(0, 4))
 def test_smoothing_is_the_mean_or_median_of_neighbours(seed, n, K, half):
     rows = random_rows(seed, n, K)
@@ -144,7 +141,6 @@ slidings = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(seed=seeds, num_frames=frames, K=st.integers(1, 4), sliding=slidings)
 def test_segments_against_the_oracle(seed, num_frames, K, sliding):
     starts = window_starts(num_frames, sliding.window, sliding.step)
@@ -170,7 +166,6 @@ def test_segments_against_the_oracle(seed, num_frames, K, sliding):
         assert all(end - start >= sliding.shortest for start, end, *_ in segments)
 
 
-@settings(deadline=None)
 @given(
     pieces=st.lists(st.tuples(st.integers(0, 3), st.integers(30, 80)), min_size=1, max_size=5),
     hop=st.integers(1, 8),

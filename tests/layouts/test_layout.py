@@ -99,7 +99,7 @@ def test_random_trees_are_valid_and_masks_partition(layout: Layout) -> None:
     assert all(layout.parents[child] == parent for child, parent in layout.bones)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(layout=_layouts(names=st.text(st.characters(codec="utf-8"), min_size=1)))
 def test_yaml_round_trip(tmp_path_factory: pytest.TempPathFactory, layout: Layout) -> None:
     path = tmp_path_factory.getbasetemp() / "layout.yaml"

@@ -9,7 +9,7 @@ from shapmix.losses import LDAMLoss
 from shapmix.losses.ldam import log_odds
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(2, 6), st.sampled_from([0.1, 1.0, 30.0, 300.0]), st.integers(0, 99))
 def test_log_odds_in_single_precision(K, size, seed):
     """log(p / (1 - p)) = z_k - log sum_(j != k) exp z_j."""

@@ -18,7 +18,7 @@ KINDS = [CMO, JointCutMix, Mixup, Remix]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     clips=st.integers(1, 7),
     frames=st.integers(8, 19),

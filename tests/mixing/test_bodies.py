@@ -32,7 +32,7 @@ def random_pastes(seed, frames, clips=4, joints=20):
     return Paste(start, length, source, source_length, mask)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**16))
 def test_newcomers_against_each_frame(seed):
     x = random_clips(seed, clips=4, frames=12)

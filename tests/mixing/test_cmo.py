@@ -18,7 +18,7 @@ def marked(x, first=1.0):
     return torch.arange(first, first + len(x)).view(-1, 1, 1, 1, 1) * (x != 0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     batches=st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=5),
     per_class=st.integers(1, 4),

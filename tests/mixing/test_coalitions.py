@@ -66,7 +66,7 @@ def test_against_shapiq_on_random_games(parts):
         assert value == pytest.approx(exact[players], abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(parts=st.integers(2, 8), seed=st.integers(0, 2**16), data=st.data())
 def test_against_the_definition(parts, seed, data):
     table = torch.rand(2**parts, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -80,7 +80,7 @@ def test_against_the_definition(parts, seed, data):
     assert ours == pytest.approx(shapley_slowly(value, members, parts), abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(parts=st.integers(2, 8), seed=st.integers(0, 2**16))
 def test_efficiency(parts, seed):
     """Single parts share out v(all) - v(none)."""

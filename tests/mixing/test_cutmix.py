@@ -41,7 +41,7 @@ def test_the_walk_visits_every_joint_once_and_limbs_in_one_go(name):
         assert run == list(range(run[0], run[0] + len(run)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**16),
     clips=st.integers(1, 4),

@@ -26,7 +26,7 @@ def integers(data, size, high):
     return data.draw(st.lists(st.integers(0, high), min_size=size, max_size=size))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), classes=st.integers(2, 8), budget=st.integers(-5, 400))
 def test_plan_takes_least_refreshed_then_rarest(data, classes, budget):
     available, refreshes = integers(data, classes, 4), integers(data, classes, 3)
@@ -50,7 +50,7 @@ def test_plan_takes_least_refreshed_then_rarest(data, classes, budget):
     assert (quota.tolist(), depth) == (expected, deep)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), world=st.integers(1, 4), classes=st.integers(1, 5))
 def test_quotas_are_shared_out_evenly_where_that_is_possible(data, world, classes):
     available = torch.tensor([integers(data, classes, 4) for _ in range(world)])
@@ -68,7 +68,7 @@ def test_processes_with_equal_clips_have_equal_work():
     assert shares.sum(1).tolist() == [10, 10, 10]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(clips=st.lists(st.integers(1, 9), min_size=1, max_size=4), depth=st.integers(1, 9))
 def test_every_coalition_is_dealt_to_as_many_clips_and_every_clip_has_as_many(clips, depth):
     number = torch.cat([torch.full((n,), n) for n in clips])

@@ -22,7 +22,7 @@ def random_case(seed, frames, persons, clips=5, joints=7):
     return x, partner, Paste(start, length, source, source_length, mask), bodies
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**16), frames=st.integers(8, 21), persons=st.integers(1, 3))
 def test_paste_against_loops(seed, frames, persons):
     x, partner, p, bodies = random_case(seed, frames, persons)
@@ -35,7 +35,7 @@ def test_paste_against_loops(seed, frames, persons):
     assert torch.equal(x, before), "the input was changed"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**16), frames=st.integers(8, 21))
 def test_what_is_not_pasted_is_untouched_and_the_share_is_the_area(seed, frames):
     x, _, p, _ = random_case(seed, frames, 1)

@@ -63,7 +63,7 @@ def test_without_options_the_published_steps_in_the_published_order(batch, backg
         assert torch.equal(mixed.target, functional.soft_targets(y, partner, lam, 6))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 999), parts=st.integers(2, 6), classes=st.integers(2, 7))
 def test_shuffled_scores_stay_in_their_class_and_size(seed, parts, classes):
     coalitions = list_coalitions(parts)  # in an order that does not follow their sizes
@@ -86,7 +86,7 @@ def test_every_order_of_shuffled_scores_is_as_likely():
     np.testing.assert_allclose(number / 6000, 1 / 6, atol=0.02)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 999), classes=st.integers(2, 9))
 def test_scores_of_another_class(seed, classes):
     coalitions = list_coalitions(5)

@@ -39,7 +39,7 @@ def test_against_shapiq_on_random_games(parts):
             assert float(ours[i, j]) == pytest.approx(exact[(i, j)], abs=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(parts=st.integers(2, 8), seed=st.integers(0, 2**16), data=st.data())
 def test_is_how_the_shapley_value_changes_with_the_other_part(parts, seed, data):
     """I(i, j) is i's Shapley value where j is always there, less where it never is."""
@@ -107,7 +107,7 @@ def test_no_partition(parts, message):
         partition_masks(get_layout("coco17"), parts)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(labels=st.lists(st.integers(0, 2), min_size=1, max_size=12), seed=st.integers(0, 999))
 def test_statistics_against_numpy(labels, seed):
     found = torch.randn(len(labels), 2, 3, generator=torch.Generator().manual_seed(seed))

@@ -14,7 +14,7 @@ EVERYTHING = {"per_clip": True, "move_bodies": True}
 GUIDED = {"guidance": "shuffled", "label_weight": "saliency"}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(size=st.integers(2, 40), seed=st.integers(0, 999))
 def test_a_cycle_goes_through_all(size, seed):
     partner = random_cycle(torch.Generator().manual_seed(seed), size)
@@ -141,7 +141,7 @@ def test_coalitions_of_every_size(estimator, batch, background, model):
 
 
 @pytest.mark.parametrize("partners", ["shift", "rarer"])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(clips=st.integers(1, 7), frames=st.integers(8, 23), persons=st.integers(1, 3))
 def test_all_options_on_every_shape(partners, clips, frames, persons):
     generator = torch.Generator().manual_seed(frames)

@@ -19,7 +19,7 @@ def rebalance_slowly(lam, n_i, n_j, kappa, tau):
     return lam
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     lam=st.floats(0, 1, width=32),
     n_i=st.integers(1, 600),

@@ -56,7 +56,7 @@ def test_nothing_is_evaluated_twice(layout, batch, background, heed, patterns):
     assert len(seen) == len(torch.stack(seen).unique(dim=0)) == 12 * 31 + patterns
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     labels=st.lists(st.integers(0, 3), min_size=1, max_size=12),
     momentum=st.sampled_from([0.0, 0.5, 0.9]),

@@ -28,7 +28,7 @@ KINDS = ("none", "mixup", "stmix", "shapmix", "paper")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     clips=st.integers(1, 7),
     frames=st.integers(8, 23),

@@ -226,9 +226,7 @@ def test_a_folder_in_place_of_the_file(run):
 
 
 @given(st.data())
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_files_are_refused_or_read(run, data):
     """Bytes changed, or cut off: never another error than the one that names the file."""
     path = write_examples(run.path)

@@ -11,7 +11,7 @@ SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP)
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
+@settings(max_examples=10, derandomize=True, suppress_health_check=[*HealthCheck])
 def test_no_answer_is_an_error_of_the_server(case):
     response = case.call()
     assert response.status_code < 500, response.text

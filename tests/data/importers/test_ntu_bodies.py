@@ -167,7 +167,7 @@ def test_pyskl_begins_with_somebody_who_is_there() -> None:
         max_size=6,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pyskl_joins_as_described(spans: list[tuple[int, int, int]]) -> None:
     """The description, step by step."""
     bodies = [

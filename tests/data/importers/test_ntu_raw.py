@@ -64,7 +64,7 @@ def test_both_readers_find_what_was_written(kind: str) -> None:
 @given(
     st.lists(st.floats(width=64), min_size=75, max_size=75), st.sampled_from(["r", ".7g", ".3e"])
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_numbers_are_those_that_float_finds(values: list[float], form: str) -> None:
     texts = [repr(value) if form == "r" else format(value, form) for value in values]
     lines = [" ".join(texts[i : i + 3]) + 9 * " 0.5" for i in range(0, 75, 3)]
@@ -89,7 +89,7 @@ GOOD = generator.text(scene("two", 2))
         max_size=3,
     )
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_changed_file_is_read_alike_or_refused(changes: list[tuple[int, int, bytes]]) -> None:
     content = GOOD
     for at, length, new in changes:
