@@ -430,6 +430,33 @@ def test_says_what_it_will_cost(config, capsys):
     assert "GB" in out
 
 
+def test_epochs_that_are_not_given_follow_from_the_data(config):
+    """Three steps of 8 clips an epoch are 667 epochs; a whole data set in a step, 2,000."""
+    data = ClipData(config(epochs=None))
+    assert data.config.num_epochs == 667
+    assert data.config.validation_period == 6
+    assert ClipData(config(epochs=None, drop_last=False)).config.num_epochs == 500
+    assert ClipData(config(epochs=None, batch_size=64)).config.num_epochs == 2000
+    assert ClipData(config(epochs=None, devices=3)).config.num_epochs == 2000
+    assert config(epochs=None).settled(steps=123).num_epochs == 100
+    assert ClipData(config(epochs=7)).config == config(epochs=7)
+    assert config(epochs=7).validation_period == 1
+    assert config(epochs=7, validate_every=9).validation_period == 7
+
+
+def test_a_run_without_given_epochs(config, monkeypatch):
+    """Its folder says how many they were; it is finished by the same words."""
+    monkeypatch.setattr("shapmix.training.config.MIN_EPOCHS", 2)
+    monkeypatch.setattr("shapmix.training.config.MIN_STEPS", 8)
+    run = config(epochs=None)
+    metrics = finish(run)
+    assert read_config(run.folder).epochs == 3
+    assert len((run.folder / "history.csv").read_text().splitlines()) == 1 + 3
+    assert finish(run) == metrics
+    with pytest.raises(RunFolderError, match="epochs was 3 and is now 4"):
+        finish(config(epochs=4))
+
+
 def test_says_where_steps_are_few_for_mixing(config, tmp_path, capsys):
     """Three steps an epoch."""
     train(config(epochs=2, mixer="stmix", mixer_options={}, artefacts=False))

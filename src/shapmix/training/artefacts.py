@@ -115,7 +115,7 @@ def clips_to_explain(config: TrainConfig, num_clips: int, num_classes: int, num_
     of all epochs (which cost three times as much, being trained on), unless one clip of each class
     is more than that.
     """
-    most = SHARE * 2 * config.epochs * num_clips
+    most = SHARE * 2 * config.num_epochs * num_clips
     return max(1, min(CLIPS_PER_CLASS, int(most / (num_classes * 2**num_parts))))
 
 

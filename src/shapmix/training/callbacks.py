@@ -189,9 +189,9 @@ class CostEstimate(pl.Callback):
         """Time the trial and print what follows from it."""
         assert isinstance(pl_module, Recognizer)
         seconds, clips = self._trial(pl_module, int(trainer.num_training_batches))
-        epochs = pl_module.config.epochs - trainer.current_epoch
+        epochs = pl_module.config.num_epochs - trainer.current_epoch
         share = getattr(pl_module.mixer, "forwards_share", 0.0)
-        validation = len(self.data.val or ()) / 3 / pl_module.config.validate_every
+        validation = len(self.data.val or ()) / 3 / pl_module.config.validation_period
         training = 2 * clips * int(trainer.num_training_batches)
         epoch = seconds / (2 * clips) * (training * (1 + share) + validation)
         total = epoch * epochs
@@ -206,7 +206,7 @@ class CostEstimate(pl.Callback):
 
     def _say_if_short(self, module: Recognizer, steps: int) -> None:
         """A note where mixed clips are too few to learn from."""
-        epochs = module.config.epochs
+        epochs = module.config.num_epochs
         if isinstance(module.mixer, NoMix) or steps * epochs >= FEW_STEPS:
             return
         print(

@@ -1,11 +1,14 @@
 """Everything a training run can be told. Plain data: importing it does not import torch."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 Value = bool | int | float | str | list[float] | None
 Options = dict[str, Value]
+
+MIN_EPOCHS, MIN_STEPS = 100, 2000  # of a training whose epochs are not given: docs/results.md
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class TrainConfig:
         transform_options: further options of the input transform, such as {rotation: 0.3} or
             {sampling: segments}.
         num_persons: bodies of the model's input; as many as the archive has when not given.
-        epochs: passes over the training clips.
+        epochs: passes over the training clips; when not given 100, or as many more as make 2,000
+            steps, since mixed clips take long to learn from.
         batch_size: clips in a step; as many mixed ones come on top. Per process.
         lr: learning rate of SGD with Nesterov momentum.
         momentum: momentum of SGD.
@@ -52,7 +56,7 @@ class TrainConfig:
         lr_warmup_epochs: epochs over which the rate rises to its full value.
         drop_last: leave out a last batch that is not full.
         clip_grad: largest norm of the gradient; unlimited when not given.
-        validate_every: validate every so many epochs.
+        validate_every: validate every so many epochs; about a hundred times when not given.
         early_stop: end after so many validations without a better mean-class accuracy; off when
             not given.
         precision: 32; tf32 for faster, rounder matrix products on a GPU; bf16 or fp16 (mixed).
@@ -93,7 +97,7 @@ class TrainConfig:
     num_frames: int = 64
     transform_options: Options = field(default_factory=dict)
     num_persons: int | None = None
-    epochs: int = 100
+    epochs: int | None = None
     batch_size: int = 64
     lr: float = 0.1
     momentum: float = 0.9
@@ -104,7 +108,7 @@ class TrainConfig:
     lr_warmup_epochs: int = 5
     drop_last: bool = True
     clip_grad: float | None = None
-    validate_every: int = 1
+    validate_every: int | None = None
     early_stop: int | None = None
     precision: Literal["32", "tf32", "bf16", "fp16"] = "32"
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
@@ -120,14 +124,14 @@ class TrainConfig:
     artefacts: bool = True
 
     def __post_init__(self) -> None:
-        positive = ("num_frames", "epochs", "batch_size", "lr", "validate_every", "devices")
+        positive = ("num_frames", "batch_size", "lr", "devices")
         for name in positive:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
         for name in ("momentum", "weight_decay", "gamma", "lr_warmup_epochs", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
-        for name in ("num_persons", "clip_grad", "threads"):
+        for name in ("num_persons", "epochs", "validate_every", "clip_grad", "threads"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
         if not 0 <= self.mix_from < 1:
@@ -152,6 +156,27 @@ class TrainConfig:
         sampler = "" if self.sampler == "instance" else f"-{self.sampler}"
         name = f"{data}-{self.model}{stream}-{self.mixer}-{self.loss}{sampler}-s{self.seed}"
         return self.out if self.out is not None else Path("runs") / name
+
+    @property
+    def num_epochs(self) -> int:
+        """`epochs`, of a configuration that is `settled`."""
+        assert self.epochs is not None
+        return self.epochs
+
+    @property
+    def validation_period(self) -> int:
+        """Epochs from one validation to the next, of a configuration that is `settled`."""
+        return min(self.validate_every or max(self.num_epochs // 100, 1), self.num_epochs)
+
+    def settled(self, steps: int) -> "TrainConfig":
+        """The same with as many epochs as the data ask for, where it had not said.
+
+        Args:
+            steps: of an epoch.
+        """
+        if self.epochs is not None:
+            return self
+        return replace(self, epochs=max(MIN_EPOCHS, math.ceil(MIN_STEPS / steps)))
 
 
 # Fields that say how to run, not what is trained: they may differ between a run and its resumption.

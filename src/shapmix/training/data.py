@@ -30,6 +30,7 @@ class ClipData(pl.LightningDataModule):
         train, val, test: `ClipDataset`s; `val` is None when no clip is left for it.
         class_counts: `(K,)` training clips of each class.
         draw: the training clips of an epoch, by the sampler of the run.
+        config: that of the run, with the epochs that these data ask for where it did not say.
 
     Raises:
         ArchiveError, SplitError: a file is not what it must be, or the two do not belong together.
@@ -39,7 +40,6 @@ class ClipData(pl.LightningDataModule):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
-        self.config = config
         self.archive = Archive(config.archive)
         self.split = read_split(self.archive, config.split)
         persons = int(self.archive.num_persons.max())
@@ -50,6 +50,8 @@ class ClipData(pl.LightningDataModule):
         classes = self.archive.info.class_names
         self.class_counts = check_counts(class_counts(self.train.labels, len(classes)))
         self.draw = build_sampler(config, self.train.labels)
+        self.config = config
+        self.config = config.settled(max(len(self.train_dataloader()) // config.devices, 1))
 
     def _select(self, names: tuple[str, ...]) -> ClipDataset:
         return ClipDataset(self.archive, names, num_persons=self.num_persons)

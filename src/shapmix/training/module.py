@@ -73,7 +73,7 @@ class Recognizer(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seed this epoch's augmentation, mixing and dropout; tell the loss where the run is."""
         if isinstance(self.criterion, FollowsEpochs):
-            self.criterion.set_progress(self.current_epoch, self.config.epochs)
+            self.criterion.set_progress(self.current_epoch, self.config.num_epochs)
         generators = [self.augmentation]
         if isinstance(mixing := getattr(self.mixer, "generator", None), Generator):
             generators.append(mixing)
@@ -86,7 +86,7 @@ class Recognizer(pl.LightningModule):
     def training_step(self, batch: RaggedBatch, step: int) -> Tensor:
         """Loss of one batch: the mean over clean clips plus the mean over mixed clips."""
         x, y = self.transform(batch, self.augmentation), batch.labels
-        waits = self.current_epoch < round(self.config.mix_from * self.config.epochs)
+        waits = self.current_epoch < round(self.config.mix_from * self.config.num_epochs)
         mixes = not (waits or isinstance(self.mixer, NoMix))
         same = mixes and self.config.mixed_view == "same"
         second = x if same else self.transform(batch, self.augmentation)
@@ -164,12 +164,12 @@ class Recognizer(pl.LightningModule):
             nesterov=config.momentum > 0,
             fused=True if fused else None,
         )
-        steps = max(int(self.trainer.estimated_stepping_batches) // config.epochs, 1)
+        steps = max(int(self.trainer.estimated_stepping_batches) // config.num_epochs, 1)
 
         def factor(step: int) -> float:
             return lr_factor(
                 step / steps,
-                config.epochs,
+                config.num_epochs,
                 schedule=config.schedule,
                 milestones=config.milestones,
                 gamma=config.gamma,

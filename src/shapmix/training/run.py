@@ -72,7 +72,7 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
     torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     data = ClipData(config)
     with _claimed(config):
-        return _train(config, folder, data)
+        return _train(data.config, folder, data)
 
 
 def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] | None:
@@ -258,9 +258,9 @@ def _trainer(
         devices=config.devices,
         strategy="ddp" if config.devices > 1 else "auto",
         precision=PRECISIONS[config.precision],  # type: ignore[arg-type]
-        max_epochs=config.epochs,
+        max_epochs=config.num_epochs,
         gradient_clip_val=config.clip_grad,
-        check_val_every_n_epoch=_validation_period(config),
+        check_val_every_n_epoch=config.validation_period,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         callbacks=_callbacks(config, data, folder),
@@ -274,10 +274,6 @@ def _trainer(
     )
 
 
-def _validation_period(config: TrainConfig) -> int:
-    return min(config.validate_every, config.epochs)
-
-
 def _callbacks(config: TrainConfig, data: ClipData, folder: Path) -> list[Callback]:
     callbacks: list[Callback] = [RefreshMixer()]
     if config.progress:
@@ -285,7 +281,7 @@ def _callbacks(config: TrainConfig, data: ClipData, folder: Path) -> list[Callba
     if config.fast_dev_run:
         return callbacks
     callbacks += [CostEstimate(data), CostLog(), History(folder), SaliencyLog(folder)]
-    period = _validation_period(config)
+    period = config.validation_period
     if data.val is not None:
         monitor = "val/mean_class"
         if config.early_stop is not None:
