@@ -76,13 +76,13 @@ class SpatialUnit(nn.Module):
         """(N, C_in, T, V) to (N, C_out, T, V)."""
         mean = x.mean(2)
         z = reduce(
-            torch.add,
+            Tensor.add_,
             (
                 subset(x, mean, shared, self.alpha)
                 for subset, shared in zip(self.subsets, self.adjacency, strict=True)
             ),
         )
-        return F.relu(self.norm(z) + self.shortcut(x), inplace=True)
+        return F.relu(self.norm(z).add_(self.shortcut(x)), inplace=True)
 
 
 class TemporalUnit(nn.Module):
@@ -141,7 +141,7 @@ class Block(nn.Module):
         """(N, C_in, T, V) to (N, C_out, ceil(T / stride), V)."""
         z: Tensor = self.temporal(self.spatial(x))
         if self.shortcut is not None:
-            z = z + self.shortcut(x)
+            z.add_(self.shortcut(x))
         return F.relu(z, inplace=True)
 
 

@@ -71,7 +71,7 @@ class Block(nn.Module):
         z = F.relu(self.spatial_norm(self.spatial(x)), inplace=True)
         z = self.dropout(self.temporal_norm(self.temporal(z)))
         if self.shortcut is not None:
-            z = z + self.shortcut(x)
+            z.add_(self.shortcut(x))
         return F.relu(z, inplace=True)
 
 
