@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from shapmix.commands import cli
-from shapmix.data.archive import Archive
+from shapmix.data.archive import Archive, ArchiveInfo, ArchiveWriter, Clip
 from shapmix.data.splits import make_split
 from shapmix.data.synthetic import CLASS_NAMES, write_synthetic
+from shapmix.layouts import get_layout
 from shapmix.training.config import TrainConfig
 from shapmix.training.data import ClipData
 from shapmix.training.recognizer import recognizer_of_run
@@ -165,6 +166,61 @@ def test_a_saved_model_with_a_source(explain, folder, recognizer, class_clips, t
     assert f"no clip of class '{CLASS_NAMES[3]}'" in unlabelled
     name = clip.name[:-1]
     assert "did you mean" in explain(saved, "--clip", name, *source, status=1)
+
+
+@pytest.fixture
+def spelt_source(tmp_path, class_clips):
+    """An archive whose classes are spelt in another way, some unknown to the model."""
+    archive = tmp_path / "spelt.arrow"
+    theirs = CLASS_NAMES[3].title().replace(" ", "_")
+    assert theirs not in CLASS_NAMES
+    names = (theirs, "juggle", "fly away", "without clips")
+    with ArchiveWriter(archive, ArchiveInfo(get_layout("ntu25"), names)) as writer:
+        for i, clip in enumerate(class_clips[:2]):
+            writer.write(Clip(f"known {i}", 0, clip.keypoints))
+            writer.write(Clip(f"strange {i}", 1 + i, clip.keypoints))
+    return archive
+
+
+def test_classes_of_a_source_are_found_however_they_are_spelt(
+    folder, class_clips, spelt_source, capsys
+):
+    words = ["explain", str(folder / "run"), "--source", str(spelt_source)]
+    assert cli.main([*words, "--json"]) == 0
+    out, err = capsys.readouterr()
+    (entry,) = json.loads(out)["classes"]
+    assert (entry["class"], entry["clips"]) == (CLASS_NAMES[3], len(class_clips[:2]))
+    note = "labels that are none of the model's classes are left out: 'fly away', 'juggle'\n"
+    assert note in err
+    assert cli.main([*words, "--class", "3", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["clips"] == len(class_clips[:2])
+    assert note in err
+    assert cli.main([*words, "--clip", "known 0", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["clip"]["class"] == CLASS_NAMES[3]
+    assert "note" not in err
+
+
+def test_many_labels_that_are_no_classes_are_counted(folder, tmp_path, class_clips, capsys):
+    names = tuple(f"trick {i}" for i in range(7))
+    with ArchiveWriter(tmp_path / "a.arrow", ArchiveInfo(get_layout("ntu25"), names)) as writer:
+        for i in range(7):
+            writer.write(Clip(f"clip {i}", i, class_clips[0].keypoints))
+    words = ["explain", str(folder / "run"), "--source", str(tmp_path / "a.arrow")]
+    assert cli.main(words) == 1
+    err = capsys.readouterr().err
+    assert "'trick 0', 'trick 1', 'trick 2', 'trick 3', 'trick 4' and 2 more\n" in err
+    assert "there is no clip of any class to explain" in err
+
+
+def test_about_is_of_one_clip_of_a_source(explain, folder, spelt_source):
+    words = folder / "run", "--source", spelt_source, "--about", "3"
+    said = explain(*words, status=1)
+    assert f"--about is of a clip, but {spelt_source} has several, such as 'known 0'" in said
+    assert "name one by --clip" in said
+    found = json.loads(explain(*words, "--clip", "known 1", "--json"))
+    assert found["label"] == 3
 
 
 @pytest.mark.parametrize(

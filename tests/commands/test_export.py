@@ -94,6 +94,51 @@ def test_a_saved_folder_is_exported_too(exported, tmp_path, capsys):
         assert (tmp_path / "again" / name).read_bytes() == same
 
 
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_stays_a_run(run, exported, tmp_path, capsys):
+    """With a config.json in its folder it would be taken for a saved model."""
+    before = contents(run)
+    assert shapmix(run, "--folder", run) == 1
+    assert f"{run} is the folder of a run, it has config.yaml and" in capsys.readouterr().err
+    assert contents(run) == before
+    fused = tmp_path / "fused"
+    fused.mkdir()
+    for name in ("config.yaml", "metrics.json", "ensemble.json"):
+        (fused / name).write_text("{}")
+    assert shapmix(exported / "model", "--folder", fused) == 1
+    assert "has config.yaml and metrics.json: give an empty folder" in capsys.readouterr().err
+
+
+def test_files_of_a_project_are_kept(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("README.md").write_text("# My project")
+    Path("train.py").write_text("")
+    before = contents(tmp_path)
+    assert shapmix(run, "--folder", ".") == 1
+    assert "README.md is not of a saved model, and would be overwritten" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("option", ["--onnx", "--torch"])
+def test_an_archive_is_kept(run, option, capsys):
+    archive = run.parent / "data.arrow"
+    before = archive.read_bytes()
+    assert shapmix(run, option, archive) == 1
+    assert f"{archive} is an archive, and would be overwritten" in capsys.readouterr().err
+    assert archive.read_bytes() == before
+
+
+def test_a_model_is_saved_again_where_one_was(exported, tmp_path):
+    for _ in range(2):
+        assert shapmix(exported / "model", "--folder", tmp_path / "model") == 0
+    assert contents(tmp_path / "model").keys() == {
+        tmp_path / "model" / name for name in ("config.json", "model.safetensors", "README.md")
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -63,6 +63,20 @@ def test_page(
     assert "http" not in page
 
 
+def test_an_archive_is_not_overwritten_by_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = tmp_path / "synthetic.arrow"
+    assert cli.main(["import", "synthetic", "1", str(archive)]) == 0
+    before = archive.read_bytes()
+    capsys.readouterr()
+    assert cli.main(["info", str(archive), "--html", str(archive)]) == 1
+    out, err = capsys.readouterr()
+    assert f"{archive} is an archive, and would be overwritten" in err
+    assert not out
+    assert archive.read_bytes() == before
+
+
 def test_findings_name_clips_reason_and_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,6 +125,39 @@ def test_saving_twice_gives_the_same_bytes(saved, tmp_path):
         assert (tmp_path / name).read_bytes() == (saved / name).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"README.md": "# Mine"}, "README.md"),
+        ({"model.safetensors": "weights"}, "model.safetensors"),
+        ({"config.json": '{"kind": "a web server"}'}, "config.json"),
+        ({"config.json": '{"model_type": "bert"}', "README.md": "# Mine"}, "config.json"),
+        ({"config.json": "[1]"}, "config.json"),
+        ({"config.json": "{damaged"}, "config.json"),
+        ({"config.json": " " * (MAX_CONFIG_BYTES + 1)}, "config.json"),
+        ({"config.yaml": "seed: 0", "checkpoints/last.ckpt": ""}, "config.yaml and checkpoints"),
+    ],
+    ids=["card", "weights", "kind", "other", "list", "damaged", "large", "run"],
+)
+def test_files_of_others_are_not_overwritten(tmp_path, files, named):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    with pytest.raises(PretrainedError, match=rf"{named}.*an\s+empty folder"):
+        small_recognizer().save_pretrained(tmp_path)
+    found = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {str(path.relative_to(tmp_path)): path.read_text() for path in found} == files
+
+
+def test_a_model_of_another_version_is_overwritten(copy, saved):
+    """Reading one says to save it again; and files beside it do no harm."""
+    change(copy, format=0)
+    (copy / "config.yaml").write_text("notes: of the user")
+    small_recognizer().save_pretrained(copy)
+    for name in FILES:
+        assert (copy / name).read_bytes() == (saved / name).read_bytes()
+
+
 def test_loading_leaves_the_random_state(saved):
     state = torch.get_rng_state()
     ActionRecognizer.from_pretrained(saved)

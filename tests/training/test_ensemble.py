@@ -69,6 +69,26 @@ def test_published_weights_as_typed(streams, tmp_path, capsys):
     assert "holds a run already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "checkpoints"])
+def test_a_stopped_run_is_not_replaced(streams, tmp_path, name, capsys):
+    out = tmp_path / "unfinished"
+    out.mkdir()
+    if name == "checkpoints":
+        (out / name).mkdir()
+    else:
+        (out / name).write_text("seed: 3")
+    assert cli.main(["ensemble", *map(str, streams[:2]), "--out", str(out)]) == 1
+    assert f"{out} holds a run already ({name}): choose another" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == [name]
+    assert name == "checkpoints" or (out / name).read_text() == "seed: 3"
+
+
+def test_an_ensemble_that_was_stopped_is_made_again(streams, tmp_path):
+    ensemble(streams[:2], tmp_path / "out", [1, 1])
+    (tmp_path / "out" / "metrics.json").unlink()
+    assert ensemble(streams[:2], tmp_path / "out", [3, 1]) == [0.75, 0.25]
+
+
 def test_probabilities_with_equal_weights(streams, tmp_path):
     assert ensemble(streams[:2], tmp_path / "out", [1, 1], "probabilities") == [0.5, 0.5]
     parts = [torch.tensor(logits(folder)).softmax(1) for folder in streams[:2]]

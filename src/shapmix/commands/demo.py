@@ -57,7 +57,7 @@ def run(args: Namespace) -> None:
     console.print(compare_table(runs))
     console.print(_saliency_table(explain_run(config), runs[-1].class_counts))
     page = write_report([run.path for run in runs], args.out / "report.html")
-    console.print(f"page to open: {page.resolve()}", soft_wrap=True)
+    console.print(f"page to open: {page.resolve()}", soft_wrap=True, markup=False)
 
 
 def make_config(

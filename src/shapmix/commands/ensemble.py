@@ -100,8 +100,8 @@ def ensemble(
     from shapmix.reporting import RunError
     from shapmix.training.files import write_json, write_npz
 
-    if (out / "metrics.json").exists():
-        raise RunError(f"{out} holds a run already: choose another --out")
+    if taken := _run_files(out):
+        raise RunError(f"{out} holds a run already ({', '.join(taken)}): choose another --out")
     runs, logits, tested = _read(folders)
     fitted, validation = (None, None) if weights is not None else _fit(folders, scores, device)
     given = np.array(fitted if weights is None else weights, dtype=np.float64)
@@ -126,6 +126,12 @@ def ensemble(
     write_npz(out / "scores.npz", tested | {"logits_last": fused.astype(np.float32)})
     write_json(out / "metrics.json", metrics)
     return shares
+
+
+def _run_files(folder: Path) -> list[str]:
+    """What shows that a folder holds a run or an ensemble, or the beginning of a run."""
+    begun = () if (folder / "ensemble.json").exists() else ("config.yaml", "checkpoints")
+    return [name for name in ("metrics.json", *begun) if (folder / name).exists()]
 
 
 def _read(

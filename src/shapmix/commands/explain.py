@@ -89,6 +89,11 @@ def run(args: Namespace) -> None:
     head = {"model": args.run, "layout": model.layout.name}
     if args.clip is not None or (label is None and args.source and len(examples) == 1):
         _explain_clip(args, model, examples[0], head)
+    elif args.about is not None and examples:
+        raise ValueError(
+            f"--about is of a clip, but {args.source} has several, such as {examples[0].name!r}: "
+            "name one by --clip"
+        )
     else:
         _explain_classes(args, model, [e for e in examples if e.label is not None], label, head)
     if args.out is not None and not args.json:

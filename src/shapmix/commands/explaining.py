@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from shapmix.inference.recognizer import ActionRecognizer
 
 BATCH = 32  # clips that are transformed at once
+MOST_NAMED = 5  # labels in a note
 
 
 class Example(NamedTuple):
@@ -97,21 +99,25 @@ def _spread(indices: np.ndarray, most: int) -> list[int]:
 def examples_of_source(source: Path, model: ActionRecognizer, wanted: Wanted) -> list[Example]:
     """Clips of an archive or of anything that an importer reads, made to fit the model.
 
+    Of several clips, labels that are no classes of the model are noted on the standard error.
+
     Raises:
         SourceError, MismatchError: the source cannot be read, or is of another skeleton.
         ValueError: there is no such clip; the nearest name is suggested.
     """
-    from shapmix.data.adapting import find_adaptation
+    from shapmix.data.adapting import find_adaptation, matching_classes
 
-    index = {name: label for label, name in enumerate(model.class_names)}
-    left = dict.fromkeys([None, *index.values()], wanted.most)
-    examples, names = [], []
+    left = dict.fromkeys([None, *range(len(model.class_names))], wanted.most)
+    examples, names, strange = [], [], set()
     with _opened(source, model) as recordings:
         info = model.info
         adapt = find_adaptation(recordings.info, model.layout, info.channels, info.units)
+        matches = matching_classes(recordings.info.class_names, model.class_names)
         for name, keypoints, fps, class_name in recordings:
-            label = None if class_name is None else index.get(class_name)
+            label = None if class_name is None else matches.get(class_name)
             names.append(name)
+            if class_name is not None and label is None:
+                strange.add(class_name)
             if wanted.clip not in (None, name) or wanted.label not in (None, label):
                 continue
             if left[label] > 0:
@@ -119,7 +125,19 @@ def examples_of_source(source: Path, model: ActionRecognizer, wanted: Wanted) ->
                 examples.append(Example(name, adapt(keypoints), label, fps))
     if wanted.clip is not None and not examples:
         raise ValueError(f"no clip {wanted.clip!r} in {source}{did_you_mean(wanted.clip, names)}")
+    if strange and wanted.clip is None and len(names) > 1:  # a lone file lies in any folder
+        _note_strange(strange)
     return examples
+
+
+def _note_strange(labels: Collection[str]) -> None:
+    """Say which labels of a source are no classes of the model."""
+    listed = ", ".join(map(repr, sorted(labels)[:MOST_NAMED]))
+    listed += f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
+    print(
+        f"note: clips with labels that are none of the model's classes are left out: {listed}",
+        file=sys.stderr,
+    )
 
 
 @contextmanager

@@ -7,6 +7,8 @@
 The first two take raw keypoints (clips, frames, persons, joints, channels) and the lengths of the
 clips, of any numbers of clips and frames, and give calibrated probabilities. Class names, layout,
 units and licence are in the file. examples/onnx_predict.py shows how to feed one.
+
+--folder takes a new or empty folder, or one that a model was saved in before, which is replaced.
 """
 
 from __future__ import annotations
@@ -40,12 +42,18 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 def run(args: Namespace) -> None:
     """Open the model, write what was asked for, say what was written."""
     from shapmix.commands.opening import open_recognizer
+    from shapmix.commands.overwriting import check_not_archive
+    from shapmix.inference.pretrained import check_folder
 
     if not (args.onnx or args.torch or args.folder):
         raise ValueError("nothing to write: give --onnx, --torch or --folder")
     for path in (args.onnx, args.torch):
         if path is not None and path.is_dir():
             raise ValueError(f"{path} is a folder: give the name of the file to write")
+        if path is not None:
+            check_not_archive(path)
+    if args.folder:
+        check_folder(args.folder)  # before a run is opened, which takes seconds
     recognizer = open_recognizer(args.run, args.weights, licence=args.licence)
     if args.folder:
         recognizer.save_pretrained(args.folder)

@@ -73,11 +73,15 @@ def run(args: Namespace) -> None:
     import numpy as np
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from shapmix.commands.check import printable
+    from shapmix.commands.overwriting import check_not_archive
     from shapmix.counts import shot_bins
     from shapmix.data.archive import Archive
     from shapmix.data.splits import make_split
 
+    check_not_archive(args.out)
     archive = Archive(args.archive)
     options = {k: v for k, v in vars(args).items() if k not in ("archive", "out")}
     split = make_split(archive, **options)
@@ -87,7 +91,7 @@ def run(args: Namespace) -> None:
     table = Table("label", "class", "train", "validate", "test", "shots")
     for k, name in enumerate(archive.info.class_names):
         row = [str(counts[part][k]) for part in ("train", "val", "test")]
-        table.add_row(str(k), name, *row, shots[k])
+        table.add_row(str(k), Text(printable(name)), *row, shots[k])
     totals = [str(counts[part].sum()) for part in ("train", "val", "test")]
     table.add_section()
     table.add_row("", "all", *totals, f"imbalance {split.imbalance_factor:.3g}")
@@ -109,6 +113,6 @@ def run(args: Namespace) -> None:
             "in the order of their labels. `--order size` keeps the largest ones large.",
             style="yellow",
         )
-    console.print(f"split: {args.out}", soft_wrap=True)
+    console.print(f"split: {args.out}", soft_wrap=True, markup=False)
     train = f"shapmix train --archive {args.archive} --split {args.out}"
-    console.print(f"next: {train}", soft_wrap=True)
+    console.print(f"next: {train}", soft_wrap=True, markup=False)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+KINDS = "shapmix "  # how every kind of what is saved begins
+RUN_CONFIG, RUN_MAY_HAVE = "config.yaml", ("checkpoints", "metrics.json")
 FORMAT = 1
 MAX_CONFIG_BYTES = 16 * 2**20
 LARGEST = 1e6  # of the numbers that are computed with
@@ -30,8 +32,12 @@ def write_files(
     """Write the three files, each under a temporary name first; `config.json` comes last.
 
     A folder without tensors, such as an ensemble's, gets no weights.
+
+    Raises:
+        PretrainedError: as of `check_folder`; nothing is written then.
     """
     folder = Path(folder)
+    check_folder(folder)
     if tensors:
         from safetensors.torch import save
 
@@ -41,6 +47,39 @@ def write_files(
     described = {"format": FORMAT, **config}
     text = json.dumps(described, indent=1, ensure_ascii=False, allow_nan=False)
     write_whole(folder / CONFIG, (text + "\n").encode())
+
+
+def check_folder(folder: str | Path) -> None:
+    """Make sure that saving into a folder overwrites nothing but an earlier saved model.
+
+    Raises:
+        PretrainedError: a file there that saving would replace is not of a saved model, or the
+            folder is a run's, which would be taken for a saved model from then on.
+    """
+    folder = Path(folder)
+    run = [name for name in (RUN_CONFIG, *RUN_MAY_HAVE) if (folder / name).exists()]
+    if RUN_CONFIG in run and len(run) > 1:
+        raise PretrainedError(
+            f"{folder} is the folder of a run, it has {' and '.join(run)}: give an empty folder to "
+            "save the model in"
+        )
+    others = [name for name in (CONFIG, CARD, WEIGHTS) if (folder / name).exists()]
+    if others and not _is_saved(folder / CONFIG):
+        raise PretrainedError(
+            f"{folder / others[0]} is not of a saved model, and would be overwritten: give an "
+            "empty folder, or one that a model was saved in"
+        )
+
+
+def _is_saved(config: Path) -> bool:
+    """Whether this is the `config.json` of a saved model, of whatever version."""
+    try:
+        if config.stat().st_size > MAX_CONFIG_BYTES:
+            return False
+        found = json.loads(config.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and str(found.get("kind")).startswith(KINDS)
 
 
 def write_whole(path: Path, content: bytes) -> None:
