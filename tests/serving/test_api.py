@@ -3,15 +3,20 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pyarrow import csv
 from serving_models import ARM, CLASSES, LAYOUT, LIMITS, refused, waving
 
+from generators import ctrgcn_npz
 from shapmix.inference.ensemble import Ensemble
 from shapmix.inference.explanation_json import explanation_json
 from shapmix.serving.app import create_app
@@ -89,6 +94,12 @@ def as_csv(clip):
     return "\n".join(rows).encode()
 
 
+def as_table(clip):
+    file = io.BytesIO()
+    pq.write_table(csv.read_csv(io.BytesIO(as_csv(clip))), file)
+    return file.getvalue()
+
+
 def as_npz(clip):
     file = io.BytesIO()
     np.savez_compressed(file, clip)
@@ -108,6 +119,7 @@ def as_nw_ucla(clip):
         "turned.npy": lambda clip: npy(clip.transpose(3, 0, 2, 1)),
         "one.npz": as_npz,
         "one.csv": as_csv,
+        "one.parquet": as_table,
         "list.json": lambda clip: json.dumps(clip.tolist()).encode(),
         "object.json": lambda clip: json.dumps({"keypoints": clip.tolist()}).encode(),
         "a01_s01_e00_v01.json": as_nw_ucla,
@@ -135,11 +147,49 @@ def test_a_file_of_several_clips_one_of_them_too_long(client):
     ]
     answer = post_file(client, "many.csv", "\n".join([header, *rows]).encode())
     found = answer.json()
-    assert [clip["name"] for clip in found["clips"]] == ["a", "c", "d"]
+    assert [clip["name"] for clip in found["clips"]] == ["a", "c"]
     assert found["clips"][0]["fps"] == 30
     why = {entry["name"]: entry["why"] for entry in found["skipped"]}
-    assert why["b"] == "the clip has 70 frames; at most 60 are taken: cut the clip"
-    assert "only 3 clips" in why["e"]
+    assert why == {
+        "b": "the clip has 70 frames; at most 60 are taken: cut the clip",
+        "d": "only 3 clips of a file are read, sound or not",
+    }
+
+
+@pytest.mark.parametrize("damaged", [4, 2000])
+def test_clips_that_cannot_be_read_count(client, damaged):
+    header = "clip,frame,joint,x,y,z,label"
+    rows = [f"bad{n:04},0,{LAYOUT.joints[0]},,," for n in range(damaged)]
+    rows += [f"good,0,{joint},0.1,0.2,0.3" for joint in LAYOUT.joints]
+    answer = post_file(client, "many.csv", "\n".join([header, *(f"{row}," for row in rows)]))
+    refused(answer, 422, "no clip can be used; of the first, bad0000")
+    answer = post_file(client, "few.csv", "\n".join([header, *(f"{row}," for row in rows[-22:])]))
+    assert [clip["name"] for clip in answer.json()["clips"]] == ["good"]
+    assert len(answer.json()["skipped"]) == 2
+
+
+def test_labels_are_not_asked_for(client):
+    """None, the same or several in a clip: each is read once."""
+    rows = [
+        f"{name},{t},{joint},0.1,0.2,0.3,{label}"
+        for name, labels in (("a", ("", "")), ("b", ("x", "x")), ("c", ("x", "y")))
+        for t, label in enumerate(labels)
+        for joint in LAYOUT.joints
+    ]
+    content = "\n".join(["clip,frame,joint,x,y,z,label", *rows])
+    answer = post_file(client, "labelled.csv", content)
+    assert [clip["name"] for clip in answer.json()["clips"]] == ["a", "b", "c"]
+    assert answer.json()["skipped"] == []
+
+
+def test_more_keypoints_than_are_sent_back(recognizer):
+    clip = waving()
+    app = create_app(recognizer, limits=replace(LIMITS, numbers=clip.size - 1))
+    with TestClient(app, base_url="http://localhost") as client:
+        answer = post_file(client, "a.npy", npy(clip), keypoints="true")
+        refused(answer, 413, f"have {clip.size} numbers", "fewer or shorter clips")
+        assert post_file(client, "a.npy", npy(clip)).status_code == 200
+        assert post_file(client, "a.npy", npy(clip[1:]), keypoints="true").status_code == 200
 
 
 def test_an_ensemble_predicts_but_does_not_explain(recognizer):
@@ -328,11 +378,66 @@ def test_files_that_cannot_be_used(client, name, content, status):
 def test_bombs_are_refused(client):
     content = bomb()
     assert len(content) < LIMITS.body_bytes
-    refused(post_file(client, "a.npz", content), 422, "limited")
+    refused(post_file(client, "a.npz", content), 413, "unpacks to")
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("clip/a.npy", npy(waving()))
     refused(post_file(client, "a.csv", file.getvalue()), 415, "zip")
+
+
+def zipped(members, compression=zipfile.ZIP_DEFLATED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def test_a_training_set_is_refused(client, tmp_path):
+    path = ctrgcn_npz.write(tmp_path, clips=2, compressed=True)
+    answer = post_file(client, "NTU60_CS.npz", path.read_bytes())
+    refused(answer, 415, "ctrgcn-npz, a whole data set", "clips as files of their own")
+
+
+@pytest.mark.parametrize("suffix", [".json", ""])
+def test_a_npz_of_something_else_is_refused(client, suffix):
+    clip = json.dumps({"keypoints": waving().tolist()})
+    answer = post_file(client, "a.npz", zipped({"a.npy": npy(waving()), f"b{suffix}": clip}))
+    refused(answer, 415, f"'a.npz' holds 'b{suffix}'", "one by one")
+
+
+def test_a_npz_that_unpacks_to_far_more_than_was_sent(client):
+    half = npy(np.ones(2 * LIMITS.body_bytes, dtype="u1"))
+    content = zipped({"a.npy": half, "b.npy": half})
+    assert len(content) < LIMITS.body_bytes / 10
+    refused(post_file(client, "a.npz", content), 413, "unpacks to 800", "--max-mb")
+    content = zipped({f"{n}.npy": b"" for n in range(101)}, zipfile.ZIP_STORED)
+    refused(post_file(client, "a.npz", content), 413, "more than 100 arrays")
+
+
+def as_parquet(rows):
+    columns = {name: pa.array(np.ones(rows)) for name in "xyz"}
+    file = io.BytesIO()
+    pq.write_table(pa.table({"frame": pa.array(np.zeros(rows)), **columns}), file)
+    return file.getvalue()
+
+
+def test_a_parquet_of_more_cells_than_a_csv_could_have(client):
+    most = LIMITS.body_bytes // 2 // 4
+    content = as_parquet(most + 1)
+    assert len(content) < LIMITS.body_bytes / 10
+    words = refused(post_file(client, "a.parquet", content), 413, f"{most + 1} rows of 4 columns")
+    assert "fewer or shorter clips" in words
+    refused(post_file(client, "a.parquet", as_parquet(most)), 422, "not recognised")
+
+
+def test_options_of_the_command_line_are_not_to_be_had(client):
+    """Two persons in one frame: or two frames of a person?"""
+    turned = npy(waving(1, 2))
+    words = refused(post_file(client, "a.npy", turned), 422, "unless you say --order TMVC")
+    assert "here, send keypoints as JSON" in words
+    body = {"keypoints": waving(1, 2).tolist()}
+    assert client.post("/predict", json=body).status_code == 200
 
 
 def test_a_name_is_never_a_path(client):

@@ -122,6 +122,13 @@ def test_errors_before_it_starts(saved, tmp_path, capsys):
     assert str(tmp_path) in capsys.readouterr().err
 
 
+def test_help_says_what_the_timeout_is(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "seconds until a client is answered 503; work that has begun goes on" in text
+
+
 def test_other_machines_are_warned_of(saved, monkeypatch, capsys):
     import uvicorn
 

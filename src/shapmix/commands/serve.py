@@ -30,10 +30,17 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     limits = parser.add_argument_group("limits of a request")
     limits.add_argument("--max_mb", type=float, default=32, help="megabytes (of 2^20 bytes)")
-    limits.add_argument("--max_clips", type=int, default=64, help="clips in a batch or a file")
+    limits.add_argument(
+        "--max_clips", type=int, default=64, help="clips in a batch or a file, sound or not"
+    )
     limits.add_argument("--max_frames", type=int, default=5000, help="frames of a clip")
     limits.add_argument("--max_persons", type=int, default=16, help="persons in a clip")
-    limits.add_argument("--timeout", type=float, default=30, help="seconds that it may take")
+    limits.add_argument(
+        "--timeout",
+        type=float,
+        default=30,
+        help="seconds until a client is answered 503; work that has begun goes on",
+    )
     limits.add_argument("--at_once", type=int, default=1, help="requests that the model works on")
     limits.add_argument("--waiting", type=int, default=8, help="requests that wait for the model")
 

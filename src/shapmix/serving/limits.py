@@ -19,9 +19,10 @@ class Limits:
     """How much a request may ask for.
 
     Attributes:
-        body_bytes: of a request. clips: of a batch or a file.
+        body_bytes: of a request. clips: of a batch or a file, there with those that cannot be used.
         frames, persons: of a clip.
-        seconds: that a request waits for the model.
+        numbers: of the keypoints of a file that are sent back.
+        seconds: after which a client is told to come back; work that has begun goes on.
         at_once: requests that the model works on. waiting: that wait for it beyond these.
     """
 
@@ -29,6 +30,7 @@ class Limits:
     clips: int = 64
     frames: int = 5000
     persons: int = 16
+    numbers: int = 2_000_000
     seconds: float = 30.0
     at_once: int = 1
     waiting: int = 8

@@ -49,6 +49,13 @@ class Service:
     ) -> schemas.FilePredictions:
         """The clips of a file."""
         upload = read_upload(name, content, self.model, self.limits)
+        numbers, most = sum(clip.size for _, clip, _ in upload.clips), self.limits.numbers
+        if with_keypoints and numbers > most:
+            raise HTTPException(
+                413,
+                f"the clips of the file have {numbers} numbers, of which {most} are sent back at "
+                "most: send fewer or shorter clips, or do not ask for the keypoints",
+            )
         found = self._predicted([clip for _, clip, _ in upload.clips], top)
         channels = self.model.info.channels
         clips = [

@@ -14,7 +14,7 @@ from line_source import Lines, keypoints
 
 from shapmix.data.archive import Archive
 from shapmix.data.importers import engine
-from shapmix.data.importers.base import ImportReport, SourceError, Unit
+from shapmix.data.importers.base import EnoughClipsError, ImportReport, SourceError, Unit
 from shapmix.data.importers.engine import import_source
 
 LINES = tuple(f"clip{i:02},{i % 2},{i % 5 + 1}" for i in range(20))
@@ -188,6 +188,21 @@ def test_two_imports_to_one_file_do_not_mix(tmp_path: Path) -> None:
     ):
         imported(LINES, tmp_path / "a.arrow")
     imported(LINES, tmp_path / "a.arrow")
+
+
+def read(source: Lines, report: ImportReport) -> None:
+    for _ in source.read(source.units, report):
+        report.read += 1
+
+
+def test_reading_ends_where_no_more_clips_are_wanted() -> None:
+    source = Lines(("a,0,2", "b,skip,0", "c,0,3", "d,skip,0", "e,0,2"))
+    for most, first in ((3, "d"), (1, "b")):
+        report = ImportReport(most_clips=most)
+        with pytest.raises(EnoughClipsError, match=f"more than {most} clips") as raised:
+            read(source, report)
+        assert raised.value.clip == first
+        assert report.read + report.num_skipped == most
 
 
 def test_reports_survive_json() -> None:

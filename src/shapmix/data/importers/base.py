@@ -25,6 +25,18 @@ class SourceError(ValueError):
     """A source as a whole cannot be imported."""
 
 
+class EnoughClipsError(SourceError):
+    """A source has more clips than are to be looked at.
+
+    Attributes:
+        clip: the first that is not.
+    """
+
+    def __init__(self, clip: str, most: int) -> None:
+        super().__init__(f"the source has more than {most} clips, sound or not")
+        self.clip = clip
+
+
 class Unit(NamedTuple):
     """A piece of a source that can be read on its own: a file, a record, a range of rows.
 
@@ -105,6 +117,8 @@ class ImportReport:
 
     Attributes:
         strict: whether the first damaged clip ends the import.
+        most_clips: imported and skipped ones together, beyond which a damaged one ends the reading;
+            None for any number.
         read: clips imported so far.
         units: units done so far, of `total_units`; `resumed` of them by an earlier import that was
             stopped.
@@ -116,6 +130,7 @@ class ImportReport:
     """
 
     strict: bool = False
+    most_clips: int | None = None
     read: int = 0
     units: int = 0
     total_units: int = 0
@@ -128,9 +143,16 @@ class ImportReport:
     repaired: dict[str, list[str]] = field(default_factory=dict)
 
     def skip(self, error: ClipError) -> None:
-        """Leave a clip out and note why; in strict mode, SourceError instead."""
+        """Leave a clip out and note why.
+
+        Raises:
+            SourceError: in strict mode.
+            EnoughClipsError: it is one more than `most_clips`.
+        """
         if self.strict:
             raise SourceError(f"{error} (strict: an import without it would skip this clip)")
+        if self.most_clips is not None and self.read + self.num_skipped >= self.most_clips:
+            raise EnoughClipsError(error.clip, self.most_clips)
         self.skipped.setdefault(error.reason, []).append(error.clip)
         self.details.setdefault(error.reason, error.detail[:MOST_DETAIL])
 
