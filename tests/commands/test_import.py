@@ -15,7 +15,7 @@ import pytest
 from generators import ntu_raw
 from shapmix.commands import cli
 from shapmix.data.archive import Archive
-from shapmix.data.importers import IMPORTERS, recognise, run_import
+from shapmix.data.importers import IMPORTERS, recognise, run_import, switches
 
 FORMATS = list(IMPORTERS)
 
@@ -89,6 +89,64 @@ def test_a_switch_needs_no_value(words, tmp_path):
     assert cli.main(["import", "bvh", *words, str(source), str(out)]) == 0
     joints = [Archive(a).info.layout.num_joints for a in (tmp_path / "without.arrow", out)]
     assert joints[0] < joints[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "switch"),
+    [
+        ("bvh", "--end-sites"),
+        ("mediapipe", "--depth"),
+        ("ntu-raw", "--keep-missing"),
+        ("sbu", "--metric"),
+        ("msr-action3d", "--all-clips"),
+    ],
+)
+def test_a_switch_before_the_source_of_auto(name, switch, tmp_path, capsys):
+    source = written(name, tmp_path / "source")
+    for words in ([switch], [switch, "true"], [f"{switch}=true"], ["--strict", switch]):
+        out = tmp_path / "a.arrow"
+        assert cli.main(["import", "auto", *words, str(source), str(out), "--workers", "1"]) == 0
+        assert f"format: {name}, because" in capsys.readouterr().out
+        out.unlink()
+
+
+def test_a_switch_before_auto_and_after_the_source(tmp_path):
+    source, out = written("bvh", tmp_path / "source"), tmp_path / "a.arrow"
+    joints = set()
+    for words in (
+        ["--end-sites", "auto", str(source), str(out)],
+        ["auto", str(source), "--end-sites", str(out)],
+        ["auto", str(source), str(out), "--end-sites"],
+    ):
+        assert cli.main(["import", *words]) == 0
+        joints.add(Archive(out).info.layout.num_joints)
+    assert cli.main(["import", "auto", "--end-sites", "false", str(source), str(out)]) == 0
+    assert joints.pop() > Archive(out).info.layout.num_joints
+    assert not joints
+
+
+def test_the_switches_of_all_formats_are_known():
+    assert switches() == {"end_sites", "depth", "keep_missing", "metric", "all_clips"}
+
+
+def test_help_imports_no_torch():
+    code = "import sys; from shapmix.commands import cli; cli.main(['import', '--help'])"
+    command = f"try:\n  {code}\nfinally:\n  assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_synthetic_replaces_archives_only(tmp_path, capsys):
+    notes, out = tmp_path / "notes.txt", tmp_path / "a.arrow"
+    notes.write_text("mine")
+    assert cli.main(["import", "synthetic", "1", str(notes)]) == 1
+    assert "notes.txt exists and is no archive" in capsys.readouterr().err
+    assert notes.read_text() == "mine"
+    assert cli.main(["import", "synthetic", "1", str(tmp_path)]) == 1
+    assert "is a folder; name the archive" in capsys.readouterr().err
+    for clips in ("1", "2"):
+        assert cli.main(["import", "synthetic", clips, str(out)]) == 0
+        assert len(Archive(out)) == 20 * int(clips)
 
 
 def test_what_is_skipped_is_counted_and_strict_stops(tmp_path, capsys):

@@ -252,6 +252,18 @@ def test_the_options_of_a_format(predict, tmp_path):
     assert "did you mean 'order'" in unknown.err
 
 
+def test_a_switch_of_a_format_before_the_run(predict, tmp_path):
+    source = import_module("generators.bvh").write(tmp_path / "source", clips=2, seed=3)
+    archive = tmp_path / "a.arrow"
+    words = ["import", "bvh", "--end-sites", str(source), str(archive), "--workers", "1"]
+    assert cli.main(words) == 0
+    model = Stub(Archive(archive).info)
+    for switch in (["--end-sites"], ["--end-sites", "true"], ["--json", "--end-sites"]):
+        result = predict(model, *switch, "run", source, "--out", "-")
+        assert result.status == 0, result.err
+        assert "format: bvh, because" in result.err
+
+
 def test_joints_in_another_order_are_named_and_moved(predict, tmp_path):
     """A tidy table names its joints: those of BlazePose contain COCO's."""
     lines = ["clip,frame,joint,x,y,score"]

@@ -11,14 +11,14 @@ was stopped goes on where it was when the same command is given again.
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from shapmix.data.importers import IMPORTERS, load_importer, recognise, run_import
+from shapmix.data.importers import IMPORTERS, load_importer, recognise, run_import, switches
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SYNTHETIC = "synthetic"
 HELP = "read a data set into an archive"
+FLAGS = ("--strict",)  # options without a value
 
 
 def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
@@ -64,9 +65,12 @@ def prepare(words: list[str]) -> list[str]:
     at = words.index("auto") if "auto" in words else len(words)
     if at == len(words) or any(word in IMPORTERS for word in words[:at]):
         return words
-    source = _first_argument(words[at + 1 :])
-    if source is None or {"--help", "-h"} & set(words):
-        return words[:at] + words[at + 1 :]
+    without = words[:at] + words[at + 1 :]
+    if {"--help", "-h"} & set(words):
+        return without
+    source = next(positionals(words[at + 1 :], FLAGS), None)
+    if source is None:
+        return without
     if not Path(source).exists():
         raise ValueError(f"no file or folder {source}")
     found = recognise(source)
@@ -82,17 +86,21 @@ def prepare(words: list[str]) -> list[str]:
     return [*words[:at], name, *words[at + 1 :]]
 
 
-def _first_argument(words: list[str]) -> str | None:
-    """The first word that is neither an option nor an option's value."""
-    value = False
+def positionals(words: Sequence[str], flags: Collection[str]) -> Iterator[str]:
+    """The words that are neither options nor their values, before the format is known.
+
+    Args:
+        flags: options that have no value. Those of the formats that are true or false may have one.
+    """
+    option = ""  # whose value may be next
     for word in words:
         if word.startswith("--"):
-            value = "=" not in word and word != "--strict"
-        elif value:
-            value = False
+            option = "" if "=" in word or word in flags else word
+        elif option and (word.lower() in ("true", "false") or option[2:] not in switches()):
+            option = ""
         else:
-            return word
-    return None
+            option = ""
+            yield word
 
 
 def _cores() -> int:
@@ -105,12 +113,14 @@ def _cores() -> int:
 def run(args: Namespace) -> None:
     """Import with a progress bar, then print what was read, skipped and repaired."""
     if args.format == SYNTHETIC:
+        from shapmix.data.importers.engine import check_out
         from shapmix.data.synthetic import write_synthetic
 
         if not args.source.isdecimal():
             raise ValueError(
                 f"SOURCE is {args.source!r}; for synthetic give the clips of each class, such as 80"
             )
+        check_out(Path(args.out))
         write_synthetic(args.out, clips_per_class=int(args.source))
         print(f"archive: {args.out}\nnext: shapmix info {args.out}")
         return

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from shapmix.commands.check import printable
+from shapmix.commands.import_ import positionals
 from shapmix.commands.prediction_rows import PIPE, check_out, is_piped
 from shapmix.data.importers import IMPORTERS, load_importer
 
@@ -129,8 +130,10 @@ def _format(words: Sequence[str]) -> str | None:
 
 def prepare(words: list[str]) -> list[str]:
     """Name the format that the source has, so that the options of the format are known."""
-    named = list(_positionals(words))
-    if _format(words) is not None or len(named) < 2 or {"--help", "-h"} & set(words):
+    if _format(words) is not None or {"--help", "-h"} & set(words):
+        return words
+    named = list(positionals(words, SWITCHES))
+    if len(named) < 2:
         return words
     source = Path(named[1])
     from shapmix.data.sources import find_formats, is_archive
@@ -141,18 +144,6 @@ def prepare(words: list[str]) -> list[str]:
     name, reason = next(iter(found.items()))
     print(f"format: {name}, because it has {printable(reason)}", file=sys.stderr)
     return [*words, f"--format={name}"]
-
-
-def _positionals(words: Sequence[str]) -> Iterator[str]:
-    """The words that are neither options nor their values."""
-    value = False
-    for word in words:
-        if word.startswith("--"):
-            value = "=" not in word and word not in SWITCHES
-        elif value:
-            value = False
-        else:
-            yield word
 
 
 def run(args: Namespace) -> None:

@@ -157,8 +157,9 @@ def test_scores_in_an_array_of_their_own(tmp_path: Path, names: tuple[str, str])
     values = random.uniform(1, 300, size=(2, 9, 17, 3))
     content = npz(**{names[0]: values[..., :2], names[1]: values[..., 2], "label": 3})
     source = folder(tmp_path / "source", {"wave/a.npz": content})
-    report = run_import("arrays", source, tmp_path / "a.arrow", Options("coco17"))
-    assert list(report.repaired) == ["axes read as MTVC, which alone fits the layout"]
+    with pytest.raises(SourceError, match="it fits --order MTVC"):
+        run_import("arrays", source, tmp_path / "a.arrow", Options("coco17"))
+    run_import("arrays", source, tmp_path / "a.arrow", Options("coco17", order="MTVC"))
     archive = Archive(tmp_path / "a.arrow")
     assert archive.info.channels == "xyc"
     expected = values.transpose(1, 0, 2, 3).astype(np.float32)
@@ -185,6 +186,17 @@ def test_short_clips_do_not_turn_the_axes(tmp_path: Path) -> None:
     source = folder(tmp_path / "s", {"x/a.npy": TMVC[:1], "x/b.npy": TMVC})
     report = run_import("arrays", source, tmp_path / "a.arrow", NTU)
     assert (report.skipped, report.read, report.repaired) == ({"wrong shape": ["a"]}, 1, {})
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 25, 3), (2, 5, 25, 3)])
+def test_more_persons_than_frames_are_asked_about(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """Sizes alone do not say whether two axes are frames and persons or persons and frames."""
+    values = random.normal(size=shape).astype(np.float32)
+    with pytest.raises(SourceError, match=r"unless you say --order TMVC.*it fits --order MTVC"):
+        imported(tmp_path, values)
+    np.testing.assert_array_equal(imported(tmp_path, values, order="TMVC").keypoints(0), values)
+    turned = imported(tmp_path, values, order="MTVC").keypoints(0)
+    np.testing.assert_array_equal(turned, values.transpose(1, 0, 2, 3))
 
 
 @pytest.mark.parametrize(("scale", "layout"), [(300, "ntu25"), (1, "openpose25")])

@@ -320,6 +320,32 @@ def test_joints_by_number_and_frame_rates(tmp_path: Path, base: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cells", "given", "fps"),
+    [
+        (["12.5", ""], None, 12.5),
+        (["", "nan"], None, None),
+        (["", ""], 30, 30),
+        (["12.5", ""], 30, 12.5),
+    ],
+)
+def test_empty_cells_say_nothing_of_the_frame_rate(
+    tmp_path: Path, cells: list[str], given: float | None, fps: float | None
+) -> None:
+    lines = [f"{row},{cells[k % 2]}" for k, row in enumerate(rows())]
+    archive, report = imported(tmp_path, lines, f"{HEADER},fps", fps=given)
+    assert report.skipped == {}
+    assert archive.clip(0).fps == fps
+
+
+def test_two_frame_rates_in_a_clip(tmp_path: Path) -> None:
+    lines = [f"{row},{25 + k % 2}" for k, row in enumerate(rows("z"))]
+    lines += [f"{row}," for row in rows("k")]
+    archive, report = imported(tmp_path, lines, f"{HEADER},fps")
+    assert (report.skipped, archive.names) == ({"bad fps": ["z"]}, ("k",))
+    assert report.details == {"bad fps": "fps is 25.0 and 26.0"}
+
+
+@pytest.mark.parametrize(
     ("numbers", "base", "first"),
     [
         ((1, 2), None, 0),  # joint 0 is never seen

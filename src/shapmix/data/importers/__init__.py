@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +14,7 @@ from shapmix.suggest import did_you_mean
 if TYPE_CHECKING:
     from shapmix.data.importers.base import Importer, ImportReport
 
-__all__ = ["IMPORTERS", "Format", "load_importer", "recognise", "run_import"]
+__all__ = ["IMPORTERS", "Format", "load_importer", "recognise", "run_import", "switches"]
 
 
 class Format(NamedTuple):
@@ -52,6 +52,12 @@ def load_importer(name: str) -> Importer:
         raise SourceError(f"unknown format {name!r}{hint} (known: {', '.join(IMPORTERS)})")
     importer: Importer = import_module(f"shapmix.data.importers.{IMPORTERS[name].module}")
     return importer
+
+
+def switches() -> frozenset[str]:
+    """Names of the options of all formats that are true or false."""
+    options = [field for name in IMPORTERS for field in fields(load_importer(name).Options)]
+    return frozenset(option.name for option in options if isinstance(option.default, bool))
 
 
 def recognise(source: str | os.PathLike[str]) -> dict[str, str]:

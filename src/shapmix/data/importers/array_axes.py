@@ -13,6 +13,7 @@ from shapmix.data.importers.base import SourceError
 from shapmix.layouts import CATALOG, Layout
 
 DEFAULT_ORDER = {2: "TVC", 3: "TVC", 4: "TMVC"}  # by the number of axes
+EXCHANGED = "MTVC"  # the usual one but for frames and persons
 
 Shapes = Mapping[str, tuple[int, ...]]  # by file
 
@@ -59,6 +60,9 @@ def _of_a_layout(shape: tuple[int, ...], order: str, where: str) -> int:
 def find_axes(shapes: Shapes, order: str | None, joints: int, coordinates: int | None) -> Axes:
     """The order given, the usual one if any array fits it, or else the only one that fits all.
 
+    An order that only exchanges frames and persons of the usual one is never found: the sizes are
+    of a short clip of several persons as well.
+
     Args:
         coordinates: of a joint, where they are known.
     """
@@ -72,7 +76,8 @@ def find_axes(shapes: Shapes, order: str | None, joints: int, coordinates: int |
     sizes = (2, 3) if coordinates is None else (coordinates,)
     fitting = [set(_fitting_orders(shape, {joints}, sizes)) for shape in shapes.values()]
     common = set.intersection(*fitting)
-    return Axes(common.pop() if len(common) == 1 else None, is_given=False)
+    order = common.pop() if len(common) == 1 else None
+    return Axes(None if order == EXCHANGED else order, is_given=False)
 
 
 def as_tmvc(values: npt.NDArray[Any], axes: Axes, layout: Layout, clip: str) -> npt.NDArray[Any]:

@@ -9,11 +9,11 @@ the columns clip and label, whose further columns become metadata:
     shapmix import arrays mine mine.arrow --layout coco17 --channels xyc --labels labels.csv
 
 Other orders of the axes are told by letters: --order CTVM for (coordinates, frames, joints,
-persons). With --layout, an order that alone fits the joints is found and reported. An array with
-two axes is read as (frames, joints x coordinates). Zeros or NaN stand for an absent person; single
-NaN joints are given a place between the frames that have them. Of a .npz with several arrays, --key
-says which; keypoints (x, y) and keypoint_scores (or keypoint, data; scores, ...) are joined to xyc.
-A file has up to 32 MiB.
+persons). With --layout, an order that alone fits the joints is found and reported; where there are
+more persons than frames, it has to be told. An array with two axes is read as (frames, joints x
+coordinates). Zeros or NaN stand for an absent person; single NaN joints are given a place between
+the frames that have them. Of a .npz with several arrays, --key says which; keypoints (x, y) and
+keypoint_scores (or keypoint, data; scores, ...) are joined to xyc. A file has up to 32 MiB.
 
 The result has the coordinates as they are, in metres (3D) or pixels (2D) unless --units says
 otherwise. Without --layout it is the layout of the catalog that alone has this number of joints.

@@ -72,7 +72,7 @@ class Options:
         rename: columns that have other names, such as video=clip,keypoint=joint.
         drop: columns to leave out, with commas between them.
         units: of the coordinates; m with z and px without by default.
-        fps: frames a second, where the table has no column fps.
+        fps: frames a second, where the table does not say.
     """
 
     layout: str | None = None

@@ -95,7 +95,7 @@ class ClipReader:
         labels: labels and metadata from a file of their own.
         paths: clip -> what `labels` know it by, where that is not its name.
         joints: value of the column joint -> number in the layout, -1 for one left out.
-        fps: where the table has no column of this name.
+        fps: where the table does not say.
     """
 
     info: ArchiveInfo
@@ -149,10 +149,11 @@ class ClipReader:
     def _fps(self, rows: Any, name: str) -> float | None:
         if "fps" not in rows.column_names:
             return self.fps
-        rates = np.unique(_numbers(rows, "fps", name))
+        rates = _numbers(rows, "fps", name)
+        rates = np.unique(rates[~np.isnan(rates)])
         if len(rates) > 1:
             raise ClipError("bad fps", name, f"fps is {rates[0]} and {rates[1]}")
-        return None if np.isnan(rates[0]) else float(rates[0])
+        return float(rates[0]) if len(rates) else self.fps
 
     def _keypoints(self, rows: Any, name: str, report: ImportReport) -> Keypoints:
         """(T, M, V, C) float32 of the rows of a clip, what is missing mended."""
