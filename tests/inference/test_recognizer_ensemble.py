@@ -141,3 +141,10 @@ def test_members_must_belong_together(members):
         Ensemble(members[:1])
     with pytest.raises(ValueError, match="expected one of logits"):
         Ensemble(members, scores="votes")
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(members, tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(PretrainedError, match=r"README\.md is not of a saved model"):
+        Ensemble(members, [1, 1, 1]).save_pretrained(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]

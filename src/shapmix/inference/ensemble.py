@@ -14,6 +14,7 @@ from shapmix.inference.keypoints import as_clips
 from shapmix.inference.model_card import model_card
 from shapmix.inference.pretrained import (
     PretrainedError,
+    check_folder,
     is_number,
     read_config,
     take,
@@ -117,6 +118,7 @@ class Ensemble(nn.Module):
         Raises:
             PretrainedError: as of `ActionRecognizer.save_pretrained`.
         """
+        check_folder(folder)
         for i, part in enumerate(self.parts):
             part.save_pretrained(Path(folder) / _member(i))
         config = {
