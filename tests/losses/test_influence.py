@@ -36,8 +36,13 @@ def test_the_influence_is_the_gradient_of_cross_entropy():
 
 
 @pytest.mark.parametrize("features", [None, torch.zeros(4, 2), torch.zeros(2, 3, 4)])
-def test_features_are_asked_for(features):
-    loss = InfluenceBalancedLoss(COUNTS, start=0)
-    loss.set_progress(0, 1)
+@pytest.mark.parametrize("epoch", [0, 5])
+def test_features_are_asked_for(features, epoch):
+    """Wrong ones at once, and not when they are first needed."""
+    loss = InfluenceBalancedLoss(COUNTS, start=0.5)
+    loss.set_progress(epoch, 10)
+    if features is None and epoch == 0:
+        loss(torch.zeros(2, 3), torch.tensor([0, 1]))
+        return
     with pytest.raises(ValueError, match=r"needs `features`.*\(2, L\)"):
         loss(torch.zeros(2, 3), torch.tensor([0, 1]), features)

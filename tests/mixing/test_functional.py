@@ -155,3 +155,10 @@ def test_contexts_are_uniform_by_size_and_disjoint(generator):
     singles = drawn[drawn.sum(1) == 1].float().mean(0)[[1, 3, 4]]
     torch.testing.assert_close(singles, torch.full((3,), 1 / 3), atol=0.06, rtol=0)
     assert not draw_context(generator, coalition, empty=True).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_mean_clip_of_half_precision(dtype):
+    """Sums of pixels are beyond float16, and bfloat16 counts to 256."""
+    x = torch.full((400, 3, 8, 20, 1), 1500.0, dtype=dtype)
+    assert torch.equal(mean_clip([x]), torch.full((3, 8, 20, 1), float(x[0, 0, 0, 0, 0])))

@@ -199,3 +199,29 @@ def test_zero_budget_never_calls_the_model(layout, batch, background, counts):
     fill(mixer, *batch)
     mixer.refresh(lambda clips: pytest.fail("the model was called"))
     assert int(mixer.epoch) == 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_clip_whose_value_is_not_finite_is_left_out(bad):
+    """As if it had not been evaluated; what was not evaluated may be anything."""
+    generator = torch.Generator().manual_seed(0)
+    y, values = torch.tensor([0, 0, 1, 1]), torch.rand(4, 32, generator=generator)
+    chosen = torch.rand(4, 32, generator=generator) < 0.5
+    chosen[:, -1] = True
+    expected, found = table_of(), table_of()
+    expected.update(y[[0, 2, 3]], values[[0, 2, 3]], 0.5, chosen[[0, 2, 3]])
+    values[1, chosen[1].nonzero()[0]] = bad
+    values[0, ~chosen[0]] = bad
+    found.update(y, values, 0.5, chosen)
+    for name, buffer in expected.named_buffers():
+        torch.testing.assert_close(found.get_buffer(name), buffer)
+
+
+def test_a_sampled_score_that_is_not_finite_counts_as_nothing():
+    tables = []
+    for score in (float("nan"), float("inf"), 0.0):
+        saliency = SampledSaliency(2, 30)
+        saliency.update(torch.tensor([0, 1, 0]), 4, torch.tensor([1.0, score, score]), 0.5)
+        tables.append(saliency.table)
+    torch.testing.assert_close(tables[0], tables[2])
+    torch.testing.assert_close(tables[1], tables[2])

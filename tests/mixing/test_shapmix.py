@@ -452,3 +452,11 @@ def test_no_loop_over_clips():
             mixer(x, y)
         calls.append(counter.calls)
     assert calls[0] == calls[1]
+
+
+@pytest.mark.parametrize("channel", [-1, 3])
+@pytest.mark.parametrize("kind", ["mixup", "stmix", "shapmix"])
+def test_a_confidence_channel_that_clips_do_not_have(layout, batch, background, kind, channel):
+    mixer = make_all(layout, COUNTS, background, confidence_channel=channel)[kind]
+    with pytest.raises(ValueError, match=f"confidence_channel is {channel} and x has 3 channels"):
+        mixer(*batch)

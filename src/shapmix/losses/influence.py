@@ -64,7 +64,7 @@ class InfluenceBalancedLoss(nn.Module):
         Raises:
             ValueError: the features are missing, or are not one row a clip.
         """
-        if not self.balanced:
+        if features is None and not self.balanced:
             return F.cross_entropy(logits, target)
         if features is None or features.ndim != 2 or len(features) != len(logits):
             found = "nothing" if features is None else f"shape {tuple(features.shape)}"
@@ -72,6 +72,8 @@ class InfluenceBalancedLoss(nn.Module):
                 "the influence-balanced loss needs `features`, the input of the last linear layer, "
                 f"({len(logits)}, L): one row a clip; found {found}"
             )
+        if not self.balanced:
+            return F.cross_entropy(logits, target)
         log_p = logits.log_softmax(1)
         with torch.no_grad():
             distance = -2 * torch.expm1(log_p)  # ||p - onehot(k)||_1 = 2 (1 - p_k)

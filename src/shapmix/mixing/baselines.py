@@ -77,7 +77,7 @@ class Mixup(nn.Module):
             raise ValueError(f"alpha is {alpha}; expected a positive number")
         layout = get_layout(layout)
         self.num_classes = len(check_counts(class_counts))
-        self.boundary = Boundary(layout, self.num_classes, dims)
+        self.boundary = Boundary(layout, self.num_classes, dims, confidence_channel)
         self.alpha = alpha
         self.presence = presence
         self.confidence_channel = confidence_channel

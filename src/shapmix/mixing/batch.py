@@ -57,11 +57,13 @@ class Boundary:
         layout: the skeleton of the clips.
         num_classes: K.
         dims: the order of the user's axes, a permutation of `"NCTVM"` that starts with N.
+        confidence_channel: the channel that is a confidence, if one is.
     """
 
     layout: Layout
     num_classes: int
     dims: str = CANONICAL
+    confidence_channel: int | None = None
 
     def __post_init__(self) -> None:
         check_dims(self.dims)
@@ -87,6 +89,11 @@ class Boundary:
                 f"x has {joints} joints where layout {self.layout.name!r} has "
                 f"{self.layout.num_joints}: pass the layout of this data, or set dims= to the "
                 f"order of your axes (now {self.dims})"
+            )
+        if self.confidence_channel not in (None, *range(x.shape[1])):
+            raise ValueError(
+                f"confidence_channel is {self.confidence_channel} and x has {x.shape[1]} channels; "
+                "expected a channel from 0 on, or None where all are coordinates"
             )
         if frames < MIN_FRAMES:
             raise ValueError(f"x has {frames} frames; mixing needs at least {MIN_FRAMES}")

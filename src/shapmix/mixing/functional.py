@@ -191,7 +191,7 @@ def mean_clip(
     for x in clips:
         x = x.permute([dims.index(axis) for axis in CANONICAL])
         present = presence(x) if present_only else torch.ones(len(x), x.shape[-1])
-        summed, number = x.sum(0).cpu().double(), present.sum(0).cpu().double()
+        summed, number = x.float().sum(0).cpu().double(), present.sum(0).cpu().double()
         total = summed if total is None else total + summed
         count = number if count is None else count + number
     if total is None or count is None:

@@ -47,8 +47,10 @@ class SampledSaliency(nn.Module):
         maps of several processes compose in rank order.
 
         Args:
-            y: `(N,)` classes. column: the coalition. scores: `(N,)`. momentum: m in `[0, 1)`.
+            y: `(N,)` classes. column: the coalition. momentum: m in `[0, 1)`.
+            scores: `(N,)`; one that is not finite counts as 0.
         """
+        scores = scores.nan_to_num(0, 0, 0)
         same = y[:, None] == y
         later = same.triu(1).sum(1)
         gain = (1 - momentum) * momentum**later * scores.to(self.table)
@@ -152,8 +154,11 @@ class ExactSaliency(nn.Module):
         Args:
             y: `(N,)` classes, N may be 0. values: `(N, 2^P)`. momentum: most weight of the old.
             chosen: `(N, 2^P)` bool, where values were evaluated, v(all) everywhere; all by default.
+                A clip with an evaluated value that is not finite is left out.
         """
-        here = torch.ones_like(values) if chosen is None else chosen.to(values)
+        here = torch.ones_like(values, dtype=torch.bool) if chosen is None else chosen
+        finite = (values.isfinite() | ~here).all(1, keepdim=True)
+        here, values = (here & finite).to(values), values.nan_to_num(0, 0, 0)
         columns = torch.stack([here, here * values, here * values[:, -1:]]).to(self.values)
         total = columns.new_zeros(3, *self.values.shape).index_add_(1, y, columns)
         number, of_own, of_all = distributed.sum_over_ranks(total)

@@ -52,7 +52,8 @@ class ShapMix(nn.Module):
         class_counts: `(K,)` training clips of each class, all positive.
         background: clip that stands in for absent parts, in the model's input space and in the
             order of `dims` without N, `(C, T, V, M)`: see `mean_clip`, which takes `dims` too. It
-            is stretched in time when clips have another number of frames.
+            is stretched in time when clips have another number of frames. Within an epoch that
+            number should not change: a refresh evaluates clips of the last one only.
         preset: `"paper"` for the published choices; single choices below override it.
         estimator: `"exact"` (value table, fed by `refresh`) or `"sampled"` (as published, fed by
             `observe`).

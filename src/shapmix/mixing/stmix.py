@@ -185,7 +185,7 @@ class STMix(nn.Module):
         self.layout = get_layout(layout)
         counts = torch.from_numpy(check_counts(class_counts))
         self.num_classes = len(counts)
-        self.boundary = Boundary(self.layout, self.num_classes, dims)
+        self.boundary = Boundary(self.layout, self.num_classes, dims, confidence_channel)
         self.mixup_prob = mixup_prob
         self.window = window
         self.presence = presence
