@@ -116,8 +116,8 @@ def test_second_stages_start_from_their_base_whether_it_is_asked_for_or_not(
 ):
     made = []
 
-    def second_stage(run, out, kind, options, device):
-        made.append((run.name, kind, options, device))
+    def second_stage(run, out, kind, options, device, model):
+        made.append((run.name, kind, options, device, model))
         assert (run / "metrics.json").exists()
         out.mkdir()
         for name in ("metrics.json", "scores.npz"):
@@ -131,7 +131,7 @@ def test_second_stages_start_from_their_base_whether_it_is_asked_for_or_not(
     given = settings()
     run_tasks([crt], given)
     assert [row["key"] for row in rows(given)] == [crt.key]
-    assert made == [(run_folder(given.work, ce).name, "crt", {"epochs": 3}, "cpu")]
+    assert made == [(run_folder(given.work, ce).name, "crt", {"epochs": 3}, "cpu", "tcn")]
     run_tasks([crt, mixup, ce, tau], given)
     assert training.trained == [("none", 0), ("mixup", 0)]  # the base was still there
     assert [row["key"] for row in rows(given)] == [crt.key, mixup.key, ce.key, tau.key]

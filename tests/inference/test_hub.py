@@ -88,8 +88,35 @@ def test_ensembles_there_and_back(hub):
 
 
 def test_what_the_hub_does_not_have(hub):
-    with pytest.raises(PretrainedError, match=r"LocalEntryNotFoundError: no me/nothing$"):
+    said = (
+        r"^there is no folder me/nothing, and the Hugging Face hub gave LocalEntryNotFoundError: "
+        r"no me/nothing$"
+    )
+    with pytest.raises(PretrainedError, match=said):
         ActionRecognizer.from_pretrained("me/nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "runs/jiont",
+            r"no folder runs/jiont \(did you mean 'joint'\?\); .* since runs is a folder",
+        ),
+        ("runs/xyz", r"there is no folder runs/xyz; the Hugging Face hub was not asked"),
+        ("jiont", r"there is no folder jiont: give one that"),
+        ("rusn", r"there is no folder rusn \(did you mean 'runs'\?\): give one that"),
+        ("./rusn/joint", r"no folder \./rusn/joint \(did you mean 'runs'\?\): give one that"),
+        ("rusn/joint", r"no folder rusn/joint \(did you mean 'runs'\?\), and the .* hub gave"),
+    ],
+)
+def test_a_folder_that_is_misspelt(hub, tmp_path, monkeypatch, name, said):
+    (tmp_path / "runs" / "joint").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for load in (ActionRecognizer.from_pretrained, load_saved):
+        with pytest.raises(PretrainedError, match=said):
+            load(name)
+    assert bool(hub.calls) == (name == "rusn/joint")
 
 
 def test_folders_come_first_and_need_no_hub(hub, tmp_path, monkeypatch):
@@ -99,7 +126,9 @@ def test_folders_come_first_and_need_no_hub(hub, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     ActionRecognizer.from_pretrained("here/model")
     assert not hub.calls
-    with pytest.raises(ImportError, match=r"pip install 'shapmix\[hub\]'"):
+    with pytest.raises(
+        ImportError, match=r"no folder me/actions, and .* pip install 'shapmix\[hub\]'"
+    ):
         ActionRecognizer.from_pretrained("me/actions")
     with pytest.raises(ImportError, match=r"pip install 'shapmix\[hub\]'"):
         small_recognizer().push_to_hub("me/actions")

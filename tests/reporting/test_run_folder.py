@@ -64,7 +64,9 @@ def test_a_missing_file_is_named(run_folder, name):
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "config.yaml", "environment.json"])
-@pytest.mark.parametrize("content", ["{ no", "[1, 2]", "\udcff"])
+@pytest.mark.parametrize(
+    "content", ["{ no", "[1, 2]", "\udcff", pytest.param("[" * 100_000, id="nested")]
+)
 def test_a_damaged_file_is_named(run_folder, name, content):
     (run_folder / name).write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(RunError, match=f"{name} is damaged .*: restore it"):

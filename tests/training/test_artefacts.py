@@ -26,6 +26,7 @@ from shapmix.training.finished import open_run
 from shapmix.training.run import train
 from shapmix.training.second_stage import second_stage
 
+MINE = "tiny:TinyModel"
 OPTIONS = {
     "shapmix": {"warmup_epochs": 1, "saliency_budget": 2.0},
     "stmix": {},
@@ -51,7 +52,7 @@ def runs(archive_path, split_path, tmp_path_factory):
                 mixer=mixer,
                 mixer_options=OPTIONS.get(mixer, {}),
                 **{
-                    "model": "tiny:TinyModel",
+                    "model": MINE,
                     "num_frames": 16,
                     "epochs": 3,
                     "batch_size": 8,
@@ -100,7 +101,7 @@ def test_clips_are_read_back(runs, archive_path):
 def test_mixes_are_what_the_mixer_makes(runs, archive_path, mixer):
     """Outside the paste the receiver, inside the partner, but for where the origin is."""
     run = load_run(runs(mixer))
-    data = ClipData(open_run(run.path).config)
+    data = ClipData(open_run(run.path, model=MINE).config)
     mixes = scenes(load_examples(run), "mix")
     assert len(mixes) >= 3
     for scene in mixes:
@@ -138,7 +139,7 @@ def test_mixes_heed_what_the_mixer_learnt(runs):
     folder = runs()
     state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     mixer = {k.removeprefix("mixer."): v for k, v in state.items() if k.startswith("mixer.")}
-    run = open_run(folder)
+    run = open_run(folder, model=MINE)
     part = run.data.archive.info.layout.part_masks()[2]
     bits = torch.arange(32) >> 2 & 1
     mixer["saliency.values"] = (1000.0 * bits).expand(4, 32).clone()
@@ -222,7 +223,7 @@ def test_pictures_of_two_people_with_confidence(config, tmp_path):
 
 def test_the_same_seed_writes_the_same(runs, archive_path, split_path, tmp_path):
     folder = runs()
-    config = open_run(folder).config
+    config = open_run(folder, model=MINE).config
     train(replace(config, out=tmp_path / "again"))
     for name in ("examples.arrow", "data_profile.json"):
         assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
@@ -253,7 +254,7 @@ def test_every_run_is_explained_by_training_clips(config, mixer, monkeypatch):
     monkeypatch.setattr(artefacts, "SHARE", 5.0)
     train(made := config(mixer=mixer, mixer_options=OPTIONS.get(mixer, {})))
     folder, shown = made.folder, []
-    run = open_run(folder)
+    run = open_run(folder, model=MINE)
     loader = artefacts.create_loader
 
     def spy(dataset, batch_size):
@@ -335,8 +336,8 @@ def test_findings_are_not_compared(runs):
     path = folder / "data_profile.json"
     profile = json.loads(path.read_text())
     path.write_text(json.dumps(profile | {"findings": [{"kind": "note", "title": "", "text": ""}]}))
-    ClipData(open_run(folder).config).check_unchanged(folder)
-    evaluate_run(folder)
+    ClipData(open_run(folder, model=MINE).config).check_unchanged(folder)
+    evaluate_run(folder, model=MINE)
     assert json.loads(path.read_text()) == profile
 
 
@@ -351,7 +352,7 @@ def test_a_run_without_artefacts_gets_them_by_evaluating(config):
     train(run)
     assert not any((run.folder / name).exists() for name in FILES)
     assert "findings" not in json.loads((run.folder / "data_profile.json").read_text())
-    evaluate_run(run.folder)
+    evaluate_run(run.folder, model=run.model)
     assert load_examples(load_run(run.folder))
     assert load_explanation(load_run(run.folder)).clips.sum() > 0
     assert "findings" in json.loads((run.folder / "data_profile.json").read_text())
@@ -374,7 +375,7 @@ def test_a_failure_costs_nothing_but_itself(config, monkeypatch):
 def test_a_second_stage_has_its_own(runs):
     folder = runs()
     out = folder.with_name("second")
-    second_stage(folder, out, "tau-norm", {"tau": 1.0})
+    second_stage(folder, out, "tau-norm", {"tau": 1.0}, model=MINE)
     assert {e.kind for e in load_examples(load_run(out))} == {"clip"}
     first, second = (load_explanation(load_run(f)).parts for f in (folder, out))
     assert not np.allclose(first, second)

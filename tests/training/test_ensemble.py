@@ -18,6 +18,7 @@ from shapmix.training.config import TrainConfig
 from shapmix.training.finished import open_run
 from shapmix.training.run import train
 
+MINE = "tiny:TinyModel"
 STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 
 
@@ -27,7 +28,7 @@ def make(archive_path, split_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
 
     def make(name, split=split_path, **changes):
-        settings = {"model": "tiny:TinyModel", "mixer": "none", "num_frames": 16, "epochs": 2}
+        settings = {"model": MINE, "mixer": "none", "num_frames": 16, "epochs": 2}
         settings |= {"batch_size": 8, "lr_warmup_epochs": 0, "threads": 1, "accelerator": "cpu"}
         settings |= {"progress": False}
         train(TrainConfig(archive_path, split, folder / name, **(settings | changes)))
@@ -98,11 +99,12 @@ def test_probabilities_with_equal_weights(streams, tmp_path):
 
 def test_weights_are_fitted_on_validation_clips(streams, tmp_path, capsys):
     out = tmp_path / "fitted"
-    assert cli.main(["ensemble", *map(str, streams), "--out", str(out), "--fit"]) == 0
+    words = ["ensemble", *map(str, streams), "--out", str(out)]
+    assert cli.main([*words, "--fit", "--model", MINE]) == 0
     assert "Traceback" not in capsys.readouterr().err
     on_validation = []
     for folder in streams:
-        run = open_run(folder)
+        run = open_run(folder, model=MINE)
         batch = run.transform(next(iter(_whole(run))))
         with torch.no_grad():
             on_validation.append(run.model(batch).numpy())
@@ -158,7 +160,7 @@ def test_other_clips_are_refused(make, streams, archive_path, tmp_path):
         ensemble([streams[0], without], tmp_path / "out", [1, 1])
     twin = make("twin", split=plain, epochs=1, seed=1)
     with pytest.raises(ValueError, match="no validation clips"):
-        ensemble([without, twin], tmp_path / "out", None)
+        ensemble([without, twin], tmp_path / "out", None, model=MINE)
     assert not (tmp_path / "out").exists()
     assert ensemble([without, twin], tmp_path / "out", [1, 1])
     assert load_run(tmp_path / "out").config["seed"] == "0 + 1"

@@ -18,7 +18,6 @@ from shapmix.data.loader import create_loader
 from shapmix.data.splits import make_split
 from shapmix.inference.ensemble import Ensemble
 from shapmix.inference.pretrained import PretrainedError
-from shapmix.inference.recognizer import ActionRecognizer
 from shapmix.mixing import mean_clip
 from shapmix.training.config import TrainConfig
 from shapmix.training.files import RunFolderError
@@ -140,16 +139,16 @@ def test_without_validation_clips_nothing_is_fitted(make, archive_path, tmp_path
     plain = tmp_path / "plain.json"
     make_split(Archive(archive_path), val_fraction=0).save(plain)
     folder = make("plain", split=plain, epochs=1, model="tiny:TinyModel", model_options={})
-    recognizer = recognizer_of_run(folder)
+    recognizer = recognizer_of_run(folder, model="tiny:TinyModel")
     assert recognizer.info.temperature == 1.0
     assert "calibration" not in recognizer.info.metrics
     with pytest.raises(RunFolderError, match="has no 'best' weights: choose 'last'"):
-        recognizer_of_run(folder, "best")
+        recognizer_of_run(folder, "best", model="tiny:TinyModel")
     recognizer.save_pretrained(tmp_path / "model")
     assert "not calibrated" in (tmp_path / "model" / "README.md").read_text()
     with pytest.raises(ValueError, match="pass model='tiny:TinyModel'"):
         open_recognizer(tmp_path / "model")
-    ActionRecognizer.from_pretrained(tmp_path / "model", model="tiny:TinyModel")
+    open_recognizer(tmp_path / "model", model="tiny:TinyModel")
 
 
 def test_an_ensemble_gives_the_scores_of_its_folder(runs, fused, tmp_path):
@@ -205,6 +204,13 @@ def test_ensembles_of_ensembles(runs, fused, tmp_path):
 def test_damaged_ensembles(made, tmp_path):
     (tmp_path / "ensemble.json").write_text(json.dumps(made))
     with pytest.raises(RunFolderError, match=r"ensemble\.json is damaged"):
+        open_recognizer(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ensemble.json", "config.yaml"])
+def test_nested_too_deep(name, tmp_path):
+    (tmp_path / name).write_text("[" * 100_000)
+    with pytest.raises(RunFolderError, match=rf"{name} is (damaged|not a configuration)"):
         open_recognizer(tmp_path)
 
 

@@ -287,7 +287,7 @@ def test_a_run_goes_on_with_its_own_data_only(config, archive_path, tmp_path):
     other = {"train": "subject > 2", "test": "subject <= 2"}
     make_split(archive, imbalance=4, n_max=12, **other).save(split)
     with pytest.raises(RunFolderError, match="changed since the run began"):
-        evaluate_run(run.folder)
+        evaluate_run(run.folder, model=run.model)
     (run.folder / "metrics.json").unlink()
     with pytest.raises(RunFolderError, match="changed since the run began"):
         train(replace(run, resume=run.folder))
@@ -306,7 +306,7 @@ def test_evaluating_again_gives_the_same_numbers(config):
     run = config(epochs=2)
     metrics = train(run)
     (run.folder / "scores.npz").unlink()
-    again = evaluate_run(run.folder)
+    again = evaluate_run(run.folder, model=run.model)
     assert json.loads(json.dumps(again)) == json.loads(json.dumps(metrics))
     assert (run.folder / "scores.npz").exists()
 
@@ -317,14 +317,15 @@ def test_a_run_is_found_with_its_data_from_any_folder(config, archive_path, tmp_
     run = config(epochs=1, archive=Path(archive_path.name))
     metrics = train(run)
     monkeypatch.chdir(tmp_path)
-    assert json.loads(json.dumps(evaluate_run(run.folder))) == json.loads(json.dumps(metrics))
+    again = evaluate_run(run.folder, model=run.model)
+    assert json.loads(json.dumps(again)) == json.loads(json.dumps(metrics))
     settings = ["--config", str(run.folder / "config.yaml"), "--out", "again"]
     assert main(["train", "--resume", str(run.folder)]) == 0
     assert main(["train", *settings, "--fast-dev-run", "true"]) == 0
     (run.folder / "environment.json").unlink()
     assert main(["train", *settings, "--fast-dev-run", "true"]) == 1
     with pytest.raises(ArchiveError, match=archive_path.name):
-        evaluate_run(run.folder)
+        evaluate_run(run.folder, model=run.model)
 
 
 def test_scores_that_changed_are_not_written_over(config):
@@ -338,10 +339,10 @@ def test_scores_that_changed_are_not_written_over(config):
     np.savez(path, **arrays)
     before = path.read_bytes()
     with pytest.raises(RunFolderError, match="score its test clips otherwise"):
-        evaluate_run(run.folder)
+        evaluate_run(run.folder, model=run.model)
     assert path.read_bytes() == before
-    evaluate_run(run.folder, renew=True)
-    evaluate_run(run.folder)
+    evaluate_run(run.folder, renew=True, model=run.model)
+    evaluate_run(run.folder, model=run.model)
 
 
 def test_selection_uses_validation_and_never_test(config):

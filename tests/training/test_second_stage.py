@@ -27,6 +27,7 @@ from shapmix.training.retraining import Schedule, train_classifier
 from shapmix.training.run import train
 from shapmix.training.second_stage import KINDS, second_stage
 
+MINE = "tiny:TinyModel"
 TINY = {"num_frames": 16, "batch_size": 8, "lr": 0.05, "lr_warmup_epochs": 1, "threads": 1}
 PLAIN = {"mixer": "none", "loss": "ce", "accelerator": "cpu", "progress": False}
 
@@ -35,9 +36,7 @@ PLAIN = {"mixer": "none", "loss": "ce", "accelerator": "cpu", "progress": False}
 def base(archive_path, split_path, tmp_path_factory):
     """A run trained with cross-entropy."""
     out = tmp_path_factory.mktemp("base") / "ce-s0"
-    config = TrainConfig(
-        archive_path, split_path, out, model="tiny:TinyModel", epochs=6, **TINY, **PLAIN
-    )
+    config = TrainConfig(archive_path, split_path, out, model=MINE, epochs=6, **TINY, **PLAIN)
     train(config)
     return out
 
@@ -53,7 +52,7 @@ def without_validation(archive_path, tmp_path_factory):
         archive_path,
         out / "split.json",
         out / "run",
-        model="tiny:TinyModel",
+        model=MINE,
         epochs=1,
         **TINY,
         **PLAIN,
@@ -91,7 +90,7 @@ def test_the_command_knows_every_kind():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_makes_a_run_with_the_same_backbone(base, tmp_path, kind):
-    metrics = second_stage(base, tmp_path / kind, kind)
+    metrics = second_stage(base, tmp_path / kind, kind, model=MINE)
     old, new = weights(base), weights(tmp_path / kind)
     assert old.keys() == new.keys()
     for name, value in old.items():
@@ -104,7 +103,7 @@ def test_every_kind_makes_a_run_with_the_same_backbone(base, tmp_path, kind):
     assert metrics["last"]["test"] == run.last.test
     assert run.last.epoch == load_run(base).last.epoch
     assert run.best is None
-    h, labels = clip_features(first := open_run(base), first.data.test)
+    h, labels = clip_features(first := open_run(base, model=MINE), first.data.test)
     expected = F.linear(h, new["head.weight"], new["head.bias"])
     np.testing.assert_allclose(scores(tmp_path / kind).logits_last, expected, atol=1e-4)
     np.testing.assert_array_equal(scores(tmp_path / kind).labels, labels)
@@ -114,7 +113,7 @@ def test_every_kind_makes_a_run_with_the_same_backbone(base, tmp_path, kind):
 def test_what_is_learned_follows_from_the_seed(base, tmp_path, kind):
     for name, seed in (("one", 1), ("two", 2)):
         torch.manual_seed(seed)
-        second_stage(base, tmp_path / name, kind, {"epochs": 1})
+        second_stage(base, tmp_path / name, kind, {"epochs": 1}, model=MINE)
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -123,8 +122,8 @@ def test_crt_by_hand(base, tmp_path):
     """The same steps, written out."""
     epochs, lr, decay = 2, 0.2, 0.01
     options = {"epochs": epochs, "lr": lr, "weight_decay": decay}
-    second_stage(base, tmp_path / "crt", "crt", options)
-    run = open_run(base)
+    second_stage(base, tmp_path / "crt", "crt", options, model=MINE)
+    run = open_run(base, model=MINE)
     rng = torch.Generator().manual_seed(0)
     w = torch.empty(4, 16).uniform_(-0.25, 0.25, generator=rng)
     b = torch.empty(4).uniform_(-0.25, 0.25, generator=rng)
@@ -145,7 +144,7 @@ def test_crt_by_hand(base, tmp_path):
 
 
 def test_batches_are_balanced_and_augmented(base):
-    run = open_run(base)
+    run = open_run(base, model=MINE)
     batches = FeatureBatches(run, partial(class_balanced, run.data.train.labels))
     labels = torch.cat([y for e in range(40) for _, y in batches.epoch(e)])
     shares = torch.bincount(labels) / len(labels)
@@ -196,9 +195,9 @@ def test_balanced_batches_help_the_tail():
 
 
 def test_tau_is_chosen_on_validation_clips_only(base, tmp_path):
-    second_stage(base, tmp_path / "tau", "tau-norm")
+    second_stage(base, tmp_path / "tau", "tau-norm", model=MINE)
     found = json.loads((tmp_path / "tau" / "second_stage.json").read_text())["found"]
-    run = open_run(base)
+    run = open_run(base, model=MINE)
     h, labels = clip_features(run, run.data.val)
     w, best = weights(base)["head.weight"], (-1.0, None)
     for i, row in enumerate(found["search"]):
@@ -213,7 +212,7 @@ def test_tau_is_chosen_on_validation_clips_only(base, tmp_path):
 
 
 def test_lws_scales_each_class(base, tmp_path):
-    second_stage(base, tmp_path / "lws", "lws", {"lr": 0.5})
+    second_stage(base, tmp_path / "lws", "lws", {"lr": 0.5}, model=MINE)
     old, new = weights(base), weights(tmp_path / "lws")
     scales = new["head.bias"] / old["head.bias"]
     torch.testing.assert_close(new["head.weight"], scales[:, None] * old["head.weight"])
@@ -221,7 +220,8 @@ def test_lws_scales_each_class(base, tmp_path):
 
 
 def test_maxnorm_keeps_within_its_radius(base, tmp_path):
-    second_stage(base, tmp_path / "mn", "maxnorm", {"lr": 0.5, "weight_decay": 0.0, "radius": 0.5})
+    options = {"lr": 0.5, "weight_decay": 0.0, "radius": 0.5}
+    second_stage(base, tmp_path / "mn", "maxnorm", options, model=MINE)
     norms = weights(base)["head.weight"].norm(dim=1)
     found = json.loads((tmp_path / "mn" / "second_stage.json").read_text())["found"]
     assert found["max_norm"] == pytest.approx(float(norms.min() + norms.max()) / 2)
@@ -231,14 +231,14 @@ def test_maxnorm_keeps_within_its_radius(base, tmp_path):
 
 
 def test_logit_adjustment_reweights_the_posterior(base, tmp_path):
-    second_stage(base, tmp_path / "la", "logit-adjustment", {"tau": 0.7})
+    second_stage(base, tmp_path / "la", "logit-adjustment", {"tau": 0.7}, model=MINE)
     before, counts = scores(base).logits_last, np.array([12, 7, 4, 3])
     posterior = np.exp(before - before.max(1, keepdims=True))
     posterior /= posterior.sum(1, keepdims=True) * (counts / counts.sum()) ** 0.7
     expected = posterior / posterior.sum(1, keepdims=True)
     after = torch.tensor(scores(tmp_path / "la").logits_last).softmax(1)
     np.testing.assert_allclose(after, expected, atol=1e-5)
-    second_stage(base, tmp_path / "chosen", "logit-adjustment", {"tau": "validation"})
+    second_stage(base, tmp_path / "chosen", "logit-adjustment", {"tau": "validation"}, model=MINE)
     found = json.loads((tmp_path / "chosen" / "second_stage.json").read_text())["found"]
     figures = [row["mean_class"] for row in found["search"]]
     assert len(figures) == 21
@@ -247,11 +247,11 @@ def test_logit_adjustment_reweights_the_posterior(base, tmp_path):
 
 def test_the_run_is_evaluated_and_compared_like_any_other(base, tmp_path):
     out = tmp_path / "crt"
-    metrics = second_stage(base, out, "crt", {"epochs": 2})
+    metrics = second_stage(base, out, "crt", {"epochs": 2}, model=MINE)
     table = compare_table([load_run(base), load_run(out)])
     assert [row[0] for row in table.rows] == ["none + ce", "crt (epochs=2)"]
     assert not table.warnings
-    assert evaluate_run(out)["last"] == metrics["last"]
+    assert evaluate_run(out, model=MINE)["last"] == metrics["last"]
 
 
 @pytest.mark.parametrize("model", ["stgcn", "tcn", "ctrgcn"])
@@ -286,7 +286,7 @@ def test_models_that_cannot_have_a_second_stage(config, tmp_path, changes, kind,
     first = config(**(PLAIN | {"mixer_options": {}, "epochs": 1} | changes))
     train(first)
     with pytest.raises(ValueError, match=message):
-        second_stage(first.out, tmp_path / "out", kind)
+        second_stage(first.out, tmp_path / "out", kind, model=first.model)
     assert not (tmp_path / "out").exists()
 
 
@@ -294,7 +294,7 @@ def test_a_model_without_a_bias(config, tmp_path):
     first = config(**PLAIN, mixer_options={}, epochs=1, model="test_second_stage:NoBias")
     train(first)
     for kind in ("tau-norm", "lws", "crt", "maxnorm"):
-        second_stage(first.out, tmp_path / kind, kind)
+        second_stage(first.out, tmp_path / kind, kind, model=first.model)
         assert "head.bias" not in weights(tmp_path / kind)
 
 
@@ -313,30 +313,30 @@ def test_a_model_without_a_bias(config, tmp_path):
 )
 def test_wrong_options_write_nothing(base, tmp_path, kind, options, error, message):
     with pytest.raises(error, match=message):
-        second_stage(base, tmp_path / "out", kind, options)
+        second_stage(base, tmp_path / "out", kind, options, model=MINE)
     assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_chosen_without_validation_clips(without_validation, tmp_path):
     with pytest.raises(RunFolderError, match="no validation clips"):
-        second_stage(without_validation, tmp_path / "out", "tau-norm")
-    assert second_stage(without_validation, tmp_path / "out", "tau-norm", {"tau": 0.5})
+        second_stage(without_validation, tmp_path / "out", "tau-norm", model=MINE)
+    assert second_stage(without_validation, tmp_path / "out", "tau-norm", {"tau": 0.5}, model=MINE)
 
 
 def test_folders_that_are_refused(base, tmp_path):
     with pytest.raises(RunFolderError, match="no run folder"):
-        second_stage(tmp_path, tmp_path / "out", "crt")
+        second_stage(tmp_path, tmp_path / "out", "crt", model=MINE)
     with pytest.raises(RunFolderError, match="holds a run already"):
-        second_stage(base, base, "tau-norm")
-    second_stage(base, tmp_path / "out", "tau-norm", {"tau": 1.0})
+        second_stage(base, base, "tau-norm", model=MINE)
+    second_stage(base, tmp_path / "out", "tau-norm", {"tau": 1.0}, model=MINE)
     with pytest.raises(RunFolderError, match="holds a run already"):
-        second_stage(base, tmp_path / "out", "tau-norm", {"tau": 0.5})
+        second_stage(base, tmp_path / "out", "tau-norm", {"tau": 0.5}, model=MINE)
     with pytest.raises(RunFolderError, match="second stage already"):
-        second_stage(tmp_path / "out", tmp_path / "more", "crt")
+        second_stage(tmp_path / "out", tmp_path / "more", "crt", model=MINE)
 
 
 def test_as_it_is_typed(base, capsys):
-    words = ["second-stage", str(base), "--kind"]
+    words = ["second-stage", str(base), "--model", MINE, "--kind"]
     assert cli.main([*words, "tau-norm"]) == 0
     text = capsys.readouterr().out
     assert "best on the validation clips" in text
@@ -351,4 +351,4 @@ def test_as_it_is_typed(base, capsys):
     assert cli.main([*words, "tau-norm"]) == 1
     assert "holds a run already" in capsys.readouterr().err
     assert cli.main([*words, "tau-nrm"]) == 2
-    assert cli.main(["evaluate", str(made)]) == 0
+    assert cli.main(["evaluate", str(made), "--model", MINE]) == 0

@@ -65,7 +65,7 @@ def _train(task: Task, work: Path) -> Row:
         if not (folder / "metrics.json").exists():
             options = dict(task.second_stage or {})
             kind, device = options.pop("kind"), _device(config.accelerator)
-            second_stage(config.folder, folder, kind, options, device=device)
+            second_stage(config.folder, folder, kind, options, device=device, model=config.model)
     return read_run(folder)
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from shapmix.commands.opening import add_device_argument, add_model_argument, check_device
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -45,7 +47,8 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
         default="logits",
         help="what is averaged: the output of the last layer, or its softmax",
     )
-    parser.add_argument("--device", default="cpu", help="of the models, for --fit")
+    add_device_argument(parser, "; for --fit")
+    add_model_argument(parser)
 
 
 def run(args: Namespace) -> None:
@@ -56,8 +59,10 @@ def run(args: Namespace) -> None:
 
     if args.fit and args.weights != ["equal"]:
         raise ValueError("--fit finds the weights: leave --weights out")
+    check_device(args.device)
     weights = None if args.fit else _numbers(args.weights, len(args.runs))
-    found = ensemble(args.runs, args.out, weights, args.scores, device=args.device)
+    given = {"device": args.device, "model": args.model}
+    found = ensemble(args.runs, args.out, weights, args.scores, **given)
     for folder, weight in zip(args.runs, found, strict=True):
         print(f"{weight:.3f}  {folder}")
     Console().print(compare_table([load_run(folder) for folder in (*args.runs, args.out)]))
@@ -71,6 +76,7 @@ def ensemble(
     scores: Fused = "logits",
     *,
     device: str = "cpu",
+    model: str | None = None,
 ) -> list[float]:
     """Fuse finished runs into the folder `out`, in the form of a run folder without weights.
 
@@ -84,6 +90,7 @@ def ensemble(
             validation clips.
         scores: what is averaged, see `shapmix.metrics.fusion.fuse`.
         device: of the models, when weights are fitted.
+        model: then, as of `open_run`.
 
     Returns:
         The weights, with sum 1.
@@ -103,7 +110,7 @@ def ensemble(
     if taken := _run_files(out):
         raise RunError(f"{out} holds a run already ({', '.join(taken)}): choose another --out")
     runs, logits, tested = _read(folders)
-    fitted, validation = (None, None) if weights is not None else _fit(folders, scores, device)
+    fitted, validation = _fit(folders, scores, device, model) if weights is None else (None, None)
     given = np.array(fitted if weights is None else weights, dtype=np.float64)
     fused = fuse(logits, given.tolist(), scores)
     shares: list[float] = (given / given.sum()).tolist()
@@ -177,7 +184,9 @@ def _read(
     return runs, logits, found | {"class_counts": np.array(runs[0].class_counts)}
 
 
-def _fit(folders: Sequence[Path], scores: Fused, device: str) -> tuple[Floats, dict[str, Any]]:
+def _fit(
+    folders: Sequence[Path], scores: Fused, device: str, model: str | None
+) -> tuple[Floats, dict[str, Any]]:
     """Weights fitted on the validation clips, and the evaluation of the fusion on these."""
     from shapmix.metrics import evaluate
     from shapmix.metrics.fusion import fit_weights, fuse
@@ -187,7 +196,7 @@ def _fit(folders: Sequence[Path], scores: Fused, device: str) -> tuple[Floats, d
 
     logits, clips = [], []
     for folder in folders:
-        run = open_run(folder, device)
+        run = open_run(folder, device, model=model)
         part = validation_part(run)
         size = run.config.batch_size
         found = score(run.model, run.transform, part, batch_size=size, device=device)

@@ -13,13 +13,16 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from shapmix.commands.opening import add_device_argument, add_model_argument, check_device
+
 HELP = "evaluate a finished run once more, and renew what its report shows"
 
 
 def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
     parser.add_argument("run", type=Path, help="a run folder made by `shapmix train`")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    add_device_argument(parser)
+    add_model_argument(parser)
     parser.add_argument("--renew", action="store_true", help="accept other scores than the run has")
     parser.add_argument("--classes", action="store_true", help="print every class too")
 
@@ -31,7 +34,8 @@ def run(args: Namespace) -> None:
     from shapmix.reporting import class_table, load_run, run_table
     from shapmix.training.evaluation import evaluate_run
 
-    evaluate_run(args.run, args.device, renew=args.renew)
+    check_device(args.device)
+    evaluate_run(args.run, args.device, renew=args.renew, model=args.model)
     run = load_run(args.run)
     Console().print(run_table(run))
     if args.classes:

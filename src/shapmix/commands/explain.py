@@ -37,6 +37,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from shapmix.commands.opening import add_device_argument, add_model_argument
+
 if TYPE_CHECKING:
     from shapmix.commands.explaining import Example
     from shapmix.inference.explain import Explanation
@@ -65,7 +67,8 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     )
     parser.add_argument("--out", type=Path | None, help="a .png, .svg, .pdf or .gif file to draw")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    add_device_argument(parser)
+    add_model_argument(parser)
 
 
 def run(args: Namespace) -> None:
@@ -78,7 +81,7 @@ def run(args: Namespace) -> None:
     )
 
     _check(args)
-    model = open_explainable(args.run, args.device)
+    model = open_explainable(args.run, args.device, args.model)
     label = None if args["class"] is None else _label(args["class"], model)
     most = args.most or (OF_EACH_CLASS if label is None else OF_A_CLASS)
     wanted = Wanted(args.clip, label, most)

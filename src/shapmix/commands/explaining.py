@@ -44,8 +44,11 @@ class Wanted(NamedTuple):
     most: int
 
 
-def open_explainable(run: str, device: str) -> ActionRecognizer:
+def open_explainable(run: str, device: str, given: str | None = None) -> ActionRecognizer:
     """The model of a run folder or of a saved folder.
+
+    Args:
+        run, device: as of `open_recognizer`. given: its `model`.
 
     Raises:
         ValueError: it is an ensemble, or has no background clip.
@@ -53,7 +56,7 @@ def open_explainable(run: str, device: str) -> ActionRecognizer:
     from shapmix.commands.opening import open_recognizer
     from shapmix.inference.recognizer import ActionRecognizer
 
-    model = open_recognizer(run, device=device)
+    model = open_recognizer(run, device=device, model=given)
     if not isinstance(model, ActionRecognizer):
         raise ValueError(f"{run} is an ensemble: explain the runs that it is made of, one by one")
     if model.background is None:

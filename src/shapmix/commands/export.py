@@ -18,6 +18,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from shapmix.commands.opening import add_model_argument
+
 HELP = "export a model: ONNX, torch.export, or a folder for the hub"
 
 
@@ -37,6 +39,7 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument(
         "--licence", default="", help="of the weights, such as cc-by-4.0, for the model card"
     )
+    add_model_argument(parser)
 
 
 def run(args: Namespace) -> None:
@@ -54,7 +57,7 @@ def run(args: Namespace) -> None:
             check_not_archive(path)
     if args.folder:
         check_folder(args.folder)  # before a run is opened, which takes seconds
-    recognizer = open_recognizer(args.run, args.weights, licence=args.licence)
+    recognizer = open_recognizer(args.run, args.weights, licence=args.licence, model=args.model)
     if args.folder:
         recognizer.save_pretrained(args.folder)
         print(f"folder: {args.folder}")

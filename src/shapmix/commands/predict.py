@@ -35,6 +35,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from shapmix.commands.check import printable
 from shapmix.commands.import_ import positionals
+from shapmix.commands.opening import add_device_argument, add_model_argument
 from shapmix.commands.prediction_rows import PIPE, check_out, is_piped
 from shapmix.data.importers import IMPORTERS, load_importer
 
@@ -88,7 +89,8 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
             "--fps", type=float | None, help="frames a second, where the source does not say"
         )
     parser.add_argument("--batch_size", type=int, default=64, help="clips in a forward pass")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    add_device_argument(parser)
+    add_model_argument(parser)
     _add_stream_arguments(parser)
 
 
@@ -161,7 +163,7 @@ def _run(args: Namespace) -> None:
 
     args.stream = args.stream or args.timeline is not None
     _check(args)
-    model = open_recognizer(args.run, device=args.device, background=False)
+    model = open_recognizer(args.run, device=args.device, background=False, model=args.model)
     sliding = _sliding(args, model.info.num_frames)
     if args.source == PIPE:
         judge_lines(model, sys.stdin.buffer, sys.stdout, sliding, top=args.top, fps=args.fps)

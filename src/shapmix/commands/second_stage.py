@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from shapmix.commands.opening import add_device_argument, add_model_argument, check_device
 from shapmix.training.config import Options
 
 HELP = "give a finished run a new classifier"
@@ -36,7 +37,8 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument(
         "--out", type=Path | None, help="the new run folder; <run>-<kind> when not given"
     )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    add_device_argument(parser)
+    add_model_argument(parser)
 
 
 def run(args: Namespace) -> None:
@@ -46,8 +48,10 @@ def run(args: Namespace) -> None:
     from shapmix.reporting import load_run, run_table
     from shapmix.training.second_stage import second_stage, second_stage_folder
 
+    check_device(args.device)
     folder = second_stage_folder(args.run, args.out, args.kind)
-    second_stage(args.run, folder, args.kind, args.options, device=args.device)
+    given = {"device": args.device, "model": args.model}
+    second_stage(args.run, folder, args.kind, args.options, **given)
     found = json.loads((folder / "second_stage.json").read_text())["found"]
     for name in ("tau", "max_norm"):
         if name in found:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from shapmix.commands.opening import add_device_argument, add_model_argument
+
 HELP = "serve a model: a page and a JSON API on this machine"
 
 
@@ -27,7 +29,8 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("run", help="a run folder, a saved model, or an ensemble")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    add_device_argument(parser)
+    add_model_argument(parser)
     limits = parser.add_argument_group("limits of a request")
     limits.add_argument("--max_mb", type=float, default=32, help="megabytes (of 2^20 bytes)")
     limits.add_argument(
@@ -75,7 +78,7 @@ def run(args: Namespace) -> None:
             file=sys.stderr,
         )
     with _listening(args.host, args.port) as listener:
-        model = open_recognizer(args.run, device=args.device)
+        model = open_recognizer(args.run, device=args.device, model=args.model)
         name = Path(args.run).resolve().name
         config = uvicorn.Config(
             create_app(model, name=name, host=args.host, limits=limits),

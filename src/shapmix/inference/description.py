@@ -14,6 +14,7 @@ from shapmix.inference.pretrained import PretrainedError, is_number, take
 from shapmix.layouts import Layout, LayoutError
 from shapmix.losses import with_cosine_classifier
 from shapmix.models import MODELS, create_model
+from shapmix.models.factory import is_trusted
 
 KIND = "shapmix recognizer"
 # No skeleton, class list or crowd is near these; a hostile file could ask for more memory than
@@ -196,7 +197,7 @@ def build_model(described: Description, given: nn.Module | str | None) -> nn.Mod
 
     Args:
         described: the recogniser.
-        given: the user's own network, or the import path that the user trusts.
+        given: the user's own network, or the import paths that the user trusts.
 
     Raises:
         PretrainedError: the network is foreign code and was not given, or cannot be made.
@@ -204,13 +205,14 @@ def build_model(described: Description, given: nn.Module | str | None) -> nn.Mod
     info = described.info
     if isinstance(given, nn.Module):
         return given
-    if info.model not in MODELS and given != info.model:
-        if not info.model:
-            raise PretrainedError("the files do not say how to make the network: pass model=...")
+    if not info.model:
+        raise PretrainedError("the files do not say how to make the network: pass model=...")
+    if info.model not in MODELS and not is_trusted(info.model, given):
         raise PretrainedError(
             f"the network is not one of {', '.join(MODELS)} but {info.model[:200]!r}, the code of "
-            f"somebody else. Loading never runs code that a file names: if you trust it, pass "
-            f"model={info.model[:200]!r}, or an nn.Module made by you"
+            "somebody else. Loading never runs code that a file names: if you trust it, pass "
+            f"model={info.model[:200]!r}, or an nn.Module made by you (on the command line, "
+            f"--model {info.model[:200]!r})"
         )
     if info.model in MODELS:
         with torch.device("meta"), _Uninitialized():

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from shapmix.inference.pretrained import CARD, CONFIG, WEIGHTS, PretrainedError
+from shapmix.suggest import did_you_mean
 
 FILES = (CONFIG, WEIGHTS, CARD)
 
@@ -19,7 +20,7 @@ def locate(
     """The folder of a saved model; one of the hub is downloaded, or found in the cache.
 
     Only the three files that a saved model consists of are fetched, of it and of an ensemble's
-    members.
+    members. The hub is not asked for what begins with the name of a folder here.
 
     Raises:
         PretrainedError: there is no such folder, and nothing could be fetched either.
@@ -29,10 +30,19 @@ def locate(
         return Path(name)
     if isinstance(name, Path) or name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise PretrainedError(
-            f"there is no folder {name}: give one that save_pretrained or "
+            f"{_no_folder(name)}: give one that save_pretrained or "
             "`shapmix export --folder` made, or a model of the Hugging Face hub such as owner/name"
         )
-    hub = _hub()
+    owner = name.partition("/")[0]
+    if Path(owner).is_dir():
+        raise PretrainedError(
+            f"{_no_folder(name)}; the Hugging Face hub was not asked for it, since {owner} is a "
+            "folder here: correct the name, or load from the hub in another working folder"
+        )
+    try:
+        hub = _hub()
+    except ImportError as error:
+        raise ImportError(f"{_no_folder(name)}, and {error}") from error
     wanted = [pattern for file in FILES for pattern in (file, f"member-*/{file}")]
     try:
         return Path(
@@ -40,9 +50,18 @@ def locate(
         )
     except Exception as error:  # of the network, the server or the cache, of many types
         raise PretrainedError(
-            f"{name} is no folder here, and the Hugging Face hub gave {type(error).__name__}: "
+            f"{_no_folder(name)}, and the Hugging Face hub gave {type(error).__name__}: "
             f"{str(error).splitlines()[0] if str(error) else ''}"
         ) from error
+
+
+def _no_folder(name: str | Path) -> str:
+    """That there is none of this name, and the nearest that there is."""
+    missing = Path(name)
+    while not missing.parent.is_dir():
+        missing = missing.parent
+    beside = [path.name for path in missing.parent.iterdir() if path.is_dir()]
+    return f"there is no folder {name}{did_you_mean(missing.name, beside)}"
 
 
 def push(

@@ -69,6 +69,16 @@ def create_model(
     return model
 
 
+def is_trusted(path: str, given: str | None) -> bool:
+    """Whether code that a file names may run: only what the user names again.
+
+    Args:
+        path: the import path in the file.
+        given: import paths that the user trusts, with commas between them.
+    """
+    return given is not None and path in given.split(",")
+
+
 def _named(name: str) -> Callable[..., object]:
     if name not in MODELS:
         plain = name.lower().replace("-", "").replace("_", "")

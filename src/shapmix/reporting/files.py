@@ -36,7 +36,7 @@ def read_json(path: Path) -> dict[str, Any]:
     text = read_text(path)
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path, f"no valid JSON, {error}") from error
     return _mapping(path, content)
 
@@ -52,7 +52,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     text = read_text(path)
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise damaged(path, f"no valid YAML, {error}") from error
     return _mapping(path, content)
 

@@ -20,8 +20,8 @@ from shapmix.training.data import ClipData
 from shapmix.training.files import (
     RunFolderError,
     load_checkpoint,
-    read_config,
     read_json,
+    read_trusted_config,
     write_json,
     write_npz,
 )
@@ -171,7 +171,11 @@ def _check_scores(folder: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None
 
 
 def evaluate_run(
-    folder: Path, device: torch.device | str = "cpu", *, renew: bool = False
+    folder: Path,
+    device: torch.device | str = "cpu",
+    *,
+    renew: bool = False,
+    model: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate the weights of a finished run once more, on the data that it was trained on.
 
@@ -179,12 +183,13 @@ def evaluate_run(
 
     Args:
         renew: accept scores that differ from those that the run has.
+        model: as of `open_run`.
 
     Raises:
-        RunFolderError: the folder is not a finished run, its data changed, or its weights give
-            other scores than when they were trained.
+        RunFolderError: the folder is not a finished run, its data changed, its network is foreign
+            code that was not given, or its weights give other scores than when they were trained.
     """
-    config = read_config(folder)
+    config = read_trusted_config(folder, model)
     data = ClipData(config)
     data.check_unchanged(folder)
     old = read_json(folder / "metrics.json")

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from shapmix.data.archive import atomic_file
+from shapmix.models.factory import is_trusted
 from shapmix.training.config import RUNTIME_FIELDS, TrainConfig
 
 
@@ -47,7 +48,7 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path.parent} has no {path.name}: no run folder, or its training is not finished. "
             f"`shapmix train --resume {path.parent}` goes on with a run"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is damaged: {error}") from error
     if not isinstance(content, dict):
         raise RunFolderError(f"{path} is damaged: expected a JSON object")
@@ -100,8 +101,30 @@ def read_config(folder: Path) -> TrainConfig:
             f"{folder} is no run folder: it has no config.yaml. Give a folder that `shapmix train` "
             "made"
         ) from None
-    except (TypeError, ValueError, yaml.YAMLError) as error:
+    except (TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise RunFolderError(f"{path} is not a configuration of this version: {error}") from error
+
+
+def read_trusted_config(folder: Path, model: str | None) -> TrainConfig:
+    """The configuration of a run folder that may be somebody else's, before its network is made.
+
+    Args:
+        folder: of the run.
+        model: import paths of models that the user trusts, with commas between them.
+
+    Raises:
+        RunFolderError: as of `read_config`; or it names a network that is not shapmix's own, and
+            the user does not name the same.
+    """
+    config = read_config(folder)
+    path = str(config.model)
+    if ":" in path and not is_trusted(path, model):
+        raise RunFolderError(
+            f"{folder / 'config.yaml'} names the network {path[:200]!r}, which is not shapmix's "
+            "own. Opening a run never runs code that a file names: if it is yours or you trust it, "
+            f"name it again by --model {path[:200]!r} (in Python, model={path[:200]!r})"
+        )
+    return config
 
 
 def find_data(path: Path, folder: Path) -> Path:
@@ -110,7 +133,7 @@ def find_data(path: Path, folder: Path) -> Path:
         return path
     try:
         made_in = json.loads((folder / "environment.json").read_bytes())["folder"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, RecursionError, TypeError, KeyError):
         return path
     there = Path(str(made_in)) / path
     return there if there.exists() else path

@@ -16,7 +16,7 @@ from shapmix.training.build import build_model, build_transform
 from shapmix.training.config import TrainConfig
 from shapmix.training.data import ClipData
 from shapmix.training.evaluation import load_weights
-from shapmix.training.files import RunFolderError, read_config, read_json
+from shapmix.training.files import RunFolderError, read_json, read_trusted_config
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,30 @@ class FinishedRun:
     device: torch.device | str
 
 
-def open_run(folder: Path, device: torch.device | str = "cpu") -> FinishedRun:
-    """Open a finished run.
+def open_run(
+    folder: Path, device: torch.device | str = "cpu", *, model: str | None = None
+) -> FinishedRun:
+    """Open a finished run; no code that its files name is ever run.
+
+    Args:
+        folder: of the run.
+        device: where transform and model go.
+        model: only for a network that is not one of shapmix's: its import path, as the run names
+            it, by which you say that you trust this code; several with commas between them.
 
     Raises:
-        RunFolderError: the folder is not a finished run, or its data changed.
+        RunFolderError: the folder is not a finished run, its data changed, or its network is
+            foreign code that was not given.
     """
-    config = read_config(folder)
+    config = read_trusted_config(folder, model)
     read_json(folder / "metrics.json")
     data = ClipData(config)
     data.check_unchanged(folder)
-    model = build_model(config, data.archive, data.num_persons)
-    model.load_state_dict(load_weights(folder, "last"))
-    model.eval().requires_grad_(False)
+    network = build_model(config, data.archive, data.num_persons)
+    network.load_state_dict(load_weights(folder, "last"))
+    network.eval().requires_grad_(False)
     transform = build_transform(config, data.archive)
-    return FinishedRun(folder, config, data, transform.to(device), model.to(device), device)
+    return FinishedRun(folder, config, data, transform.to(device), network.to(device), device)
 
 
 def validation_part(run: FinishedRun) -> ClipDataset:

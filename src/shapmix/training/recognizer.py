@@ -33,13 +33,14 @@ def open_trained(
     licence: str = "",
     device: str = "cpu",
     background: bool = True,
+    model: str | None = None,
 ) -> ActionRecognizer | Ensemble:
     """The recogniser of a finished run or of an ensemble of runs, whichever it is.
 
     Arguments and errors are those of `recognizer_of_run` and `ensemble_of_run`.
     """
     made = ensemble_of_run if (Path(folder) / ENSEMBLE).exists() else recognizer_of_run
-    return made(folder, which, licence=licence, device=device, background=background)
+    return made(folder, which, licence=licence, device=device, background=background, model=model)
 
 
 def recognizer_of_run(
@@ -49,6 +50,7 @@ def recognizer_of_run(
     licence: str = "",
     device: str = "cpu",
     background: bool = True,
+    model: str | None = None,
 ) -> ActionRecognizer:
     """The recogniser of a finished run, ready to predict, save and export.
 
@@ -62,12 +64,13 @@ def recognizer_of_run(
         device: of the model.
         background: whether to compute it, which reads all training clips; predictions do not
             need it.
+        model: as of `open_run`.
 
     Raises:
-        RunFolderError: the folder is not a finished run, its data changed, or it has no such
-            weights.
+        RunFolderError: the folder is not a finished run, its data changed, its network is foreign
+            code that was not given, or it has no such weights.
     """
-    run = open_run(Path(folder), device)
+    run = open_run(Path(folder), device, model=model)
     metrics = read_json(run.folder / "metrics.json")
     if metrics.get(which) is None:
         raise RunFolderError(f"{run.folder} has no {which!r} weights: choose 'last'")
@@ -109,6 +112,7 @@ def ensemble_of_run(
     licence: str = "",
     device: str = "cpu",
     background: bool = True,
+    model: str | None = None,
 ) -> Ensemble:
     """The recognisers of the runs that `shapmix ensemble` fused, predicting as one.
 
@@ -116,7 +120,7 @@ def ensemble_of_run(
 
     Args:
         folder: of the ensemble.
-        which, licence, device, background: as of `recognizer_of_run`.
+        which, licence, device, background, model: as of `recognizer_of_run`.
 
     Raises:
         RunFolderError: the folder is no ensemble, or one of its runs is not as it was.
@@ -125,7 +129,9 @@ def ensemble_of_run(
     folder = Path(folder)
     runs, scores = _read_members(folder)
     parts = [
-        open_trained(path, which, licence=licence, device=device, background=background)
+        open_trained(
+            path, which, licence=licence, device=device, background=background, model=model
+        )
         for path, _ in runs
     ]
     weights = [weight for _, weight in runs]

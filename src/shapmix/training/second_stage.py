@@ -127,6 +127,7 @@ def second_stage(
     options: Options | None = None,
     *,
     device: torch.device | str = "cpu",
+    model: str | None = None,
 ) -> dict[str, Any]:
     """Give a finished run a new classifier; the result is a run folder of its own.
 
@@ -140,20 +141,21 @@ def second_stage(
         kind: a key of `KINDS`.
         options: of the kind, keyword arguments of its function.
         device: where the features are computed.
+        model: as of `open_run`.
 
     Returns:
         The metrics (`metrics.json`) of the new run.
 
     Raises:
-        RunFolderError: no finished run, one that has a second stage already, changed data, no
-            validation clips for a choice, or `out` holds a run.
+        RunFolderError: no finished run, one that has a second stage already, changed data,
+            foreign code that was not given, no validation clips for a choice, or `out` holds a run.
         OptionError: an unknown kind or option.
         ValueError: an impossible value, or a model that does not end in one linear layer.
         TrainingError: the loss is no longer finite.
     """
     accepted = _check(kind, options or {})
     folder = second_stage_folder(run, out, kind)
-    first = open_run(run, device)
+    first = open_run(run, device, model=model)
     layer = _linear_layer(first)
     begun = time.perf_counter()
     found = KINDS[kind](first, layer, **accepted) or {}
