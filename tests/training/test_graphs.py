@@ -22,6 +22,7 @@ def test_models_of_fixed_shapes_can_be_captured(name: str) -> None:
     assert not can_capture(model(name, num_persons=2))  # bodies are left out
     assert not can_capture(model(name, checkpoint=True))
     assert not can_capture(nn.Linear(3, 3))  # of which nothing is known
+    assert not can_capture(nn.Sequential(model(name)))
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own, by its tracer

@@ -1,8 +1,10 @@
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from shapmix.training.data import ClipData
 from shapmix.training.evaluation import evaluate_run, load_weights, score
 from shapmix.training.files import RunFolderError, load_checkpoint, read_config
 from shapmix.training.module import Recognizer, TrainingError
-from shapmix.training.run import finish, train
+from shapmix.training.run import build, finish, train
 
 MIXER_OPTIONS = {
     "shapmix": {"warmup_epochs": 1, "saliency_budget": 2.0},
@@ -456,6 +458,84 @@ def test_a_run_without_given_epochs(config, monkeypatch):
     assert finish(run) == metrics
     with pytest.raises(RunFolderError, match="epochs was 3 and is now 4"):
         finish(config(epochs=4))
+
+
+def test_going_on_without_saying_the_epochs(config):
+    run = config(epochs=2)
+    train(run)
+    (run.folder / "metrics.json").unlink()
+    finish(config(epochs=None))
+    assert len((run.folder / "history.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_a_long_run_leaves_its_state_about_a_hundred_times(config):
+    """Of 203 epochs every second and the last; all are in the history."""
+    run = config(epochs=203, validate_every=50, artefacts=False)
+    train(run)
+    assert len((run.folder / "history.csv").read_text().splitlines()) == 1 + 203
+    with np.load(run.folder / "saliency.npz") as saliency:
+        assert saliency["epochs"].tolist() == [*range(1, 202, 2), 202]
+        assert len(saliency["scores"]) == 102
+    assert load_checkpoint(run.folder / "checkpoints" / "last.ckpt")["epoch"] == 202
+
+
+@pytest.mark.parametrize(("mixer", "least"), [("stmix", 5), ("none", 1)])
+def test_patience_begins_with_the_mixing(config, mixer, least):
+    """Of eight epochs the first four do not mix; a rate of almost nothing never improves."""
+    run = config(epochs=8, early_stop=1, lr=1e-12, mixer=mixer, mixer_options={}, mix_from=0.5)
+    train(run)
+    epochs = len((run.folder / "history.csv").read_text().splitlines()) - 1
+    assert least < epochs < least + 3
+
+
+def test_mixing_begins_in_the_last_epoch_at_latest(config, monkeypatch):
+    run = config(epochs=10, mix_from=0.99)
+    data = ClipData(run)
+    module = build(run, data)
+    for epoch, mixes in ((0, False), (8, False), (9, True)):
+        monkeypatch.setattr(Recognizer, "current_epoch", epoch)
+        assert module.mixes is mixes
+    monkeypatch.setattr(Recognizer, "current_epoch", 0)
+    assert build(replace(run, fast_dev_run=True), data).mixes
+    plain = build(replace(run, mixer="none", mixer_options={}), data)
+    assert not plain.mixes
+    assert not plain.waits
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("SharingModel", "clips/s (clean and mixed)"), ("NormedModel", "cost: unknown")],
+)
+def test_models_that_share_weights_or_cannot_be_copied(config, capsys, name, said):
+    run = config(epochs=1, model=f"tiny:{name}", artefacts=False)
+    metrics = train(run)
+    assert said in capsys.readouterr().out
+    again = evaluate_run(run.folder, model=run.model)
+    assert again["last"]["test"]["top1"] == metrics["last"]["test"]["top1"]
+
+
+def test_ctrl_c(archive_path, split_path, tmp_path):
+    """Ends with 130 and says how to go on, which then works."""
+    words = ["--archive", archive_path, "--split", split_path, "--out", tmp_path / "run"]
+    words += ["--model", "tiny:TinyModel", "--num-frames", "16", "--batch-size", "8"]
+    words += ["--mixer", "stmix", "--accelerator", "cpu", "--progress", "false"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shapmix.commands.cli", "train", *map(str, words)],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    while not last.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert f"interrupted: `shapmix train --resume {tmp_path / 'run'}` goes on" in errors
+    epochs = read_config(tmp_path / "run").epochs
+    assert epochs == 667
+    assert load_checkpoint(last)["epoch"] < epochs - 1
 
 
 def test_says_where_steps_are_few_for_mixing(config, tmp_path, capsys):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.utils import weight_norm
 
 
 class TinyModel(nn.Module):
@@ -26,3 +27,19 @@ class TinyModel(nn.Module):
                 os._exit(9)
         pooled = torch.cat([x.mean(2), x.std(2)], 1).flatten(1)
         return self.head(self.body(self.norm(pooled)))
+
+
+class SharingModel(TinyModel):
+    """Has its last layer under two names."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.layers = nn.ModuleList([self.head])
+
+
+class NormedModel(TinyModel):
+    """Cannot be copied: its last layer's weight is computed."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.head = weight_norm(self.head)

@@ -172,8 +172,8 @@ def _run(args: Namespace) -> int:
         sys.path.append(here)  # where a user's own model is imported from
     try:
         import_module(COMMANDS[args.command]).run(args[args.command])
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print("interrupted", *map(": {}".format, interrupt.args), sep="", file=sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get("SHAPMIX_TRACEBACK"):

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from shapmix.mixing import NoMix, ShapMix
 from shapmix.mixing.saliency import ExactSaliency
@@ -24,6 +24,13 @@ from shapmix.training.files import write_bytes, write_npz
 from shapmix.training.module import Recognizer
 
 FEW_STEPS = 1000  # fewer than these, and mixing may cost more than it brings: docs/results.md
+
+
+def is_logged(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+    """Whether this epoch leaves its state: each of a short run, a hundred or two of a long one."""
+    assert isinstance(module, Recognizer)
+    number, config = trainer.current_epoch + 1, module.config
+    return number % config.log_period == 0 or number == config.num_epochs or trainer.should_stop
 
 
 class ProgressBar(RichProgressBar):
@@ -50,6 +57,8 @@ class RefreshMixer(pl.Callback):
 class History(pl.Callback):
     """The metrics of every epoch, as `history.csv`; kept in checkpoints, so a resumed run has all.
 
+    Written with the checkpoints.
+
     Holds nothing that depends on the machine's speed.
     """
 
@@ -70,7 +79,8 @@ class History(pl.Callback):
         for name in ("val/top1", "val/mean_class"):
             row[name.replace("/", "_")] = metrics.get(name, np.nan) if validated else np.nan
         self.rows.append(row)
-        self._write()
+        if is_logged(trainer, pl_module):
+            self._write()
 
     @rank_zero_only
     def _write(self) -> None:
@@ -92,7 +102,7 @@ class History(pl.Callback):
 
 
 class SaliencyLog(pl.Callback):
-    """The saliency after every refresh, as `saliency.npz`; kept in checkpoints."""
+    """The saliency over the epochs, as `saliency.npz`; kept in checkpoints, and noted with them."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "saliency.npz"
@@ -103,7 +113,7 @@ class SaliencyLog(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the tables of a Shap-Mix run; nothing for other mixers."""
         assert isinstance(pl_module, Recognizer)
-        if not isinstance(mixer := pl_module.mixer, ShapMix):
+        if not isinstance(mixer := pl_module.mixer, ShapMix) or not is_logged(trainer, pl_module):
             return
         self.epochs.append(trainer.current_epoch)
         self.scores.append(mixer.saliency.scores().detach().cpu().clone())
@@ -132,6 +142,29 @@ class SaliencyLog(pl.Callback):
         self.epochs = list(state_dict["epochs"])
         self.scores = list(state_dict["scores"])
         self.values = list(state_dict["values"])
+
+
+class MixedStopping(EarlyStopping):
+    """Early stopping whose patience begins with the mixing."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nothing while mixing waits."""
+        if not pl_module.waits:
+            super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nothing while mixing waits."""
+        if not pl_module.waits:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """The state to go on from."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save it, of a long run not after every epoch."""
+        if is_logged(trainer, pl_module):
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class CostLog(pl.Callback):
@@ -178,7 +211,7 @@ def training_cost(checkpoint: dict[str, Any]) -> dict[str, float]:
 class CostEstimate(pl.Callback):
     """Says before the first epoch what the run will cost, after a trial of a few steps.
 
-    The trial trains a copy of the model, so it leaves no trace.
+    The trial trains a copy of the model, so it leaves no trace; without one nothing is tried.
     """
 
     def __init__(self, data: ClipData, most_seconds: float = 10.0) -> None:
@@ -188,11 +221,19 @@ class CostEstimate(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Time the trial and print what follows from it."""
         assert isinstance(pl_module, Recognizer)
-        seconds, clips = self._trial(pl_module, int(trainer.num_training_batches))
+        steps = int(trainer.num_training_batches)
+        if trainer.is_global_zero:
+            self._say_if_short(pl_module, steps)
+        try:
+            model = deepcopy(pl_module.model).train()
+        except Exception as error:  # of a model of one's own, such as one with weight_norm
+            print(f"cost: unknown, for the model cannot be copied ({error})", flush=True)
+            return
+        seconds, clips = self._trial(pl_module, model, steps)
         epochs = pl_module.config.num_epochs - trainer.current_epoch
         share = getattr(pl_module.mixer, "forwards_share", 0.0)
         validation = len(self.data.val or ()) / 3 / pl_module.config.validation_period
-        training = 2 * clips * int(trainer.num_training_batches)
+        training = 2 * clips * steps
         epoch = seconds / (2 * clips) * (training * (1 + share) + validation)
         total = epoch * epochs
         if trainer.is_global_zero:
@@ -202,7 +243,6 @@ class CostEstimate(pl.Callback):
                 f"memory {_peak_gigabytes(pl_module.device):.1f} GB",
                 flush=True,
             )
-            self._say_if_short(pl_module, int(trainer.num_training_batches))
 
     def _say_if_short(self, module: Recognizer, steps: int) -> None:
         """A note where mixed clips are too few to learn from."""
@@ -216,12 +256,12 @@ class CostEstimate(pl.Callback):
             flush=True,
         )
 
-    def _trial(self, module: Recognizer, batches: int) -> tuple[float, int]:
+    def _trial(self, module: Recognizer, model: nn.Module, batches: int) -> tuple[float, int]:
         """Seconds of one step, and its clips (half of what the step trains on)."""
         size = min(module.config.batch_size, len(self.data.train))
         dataset = self.data.train
         batch = dataset.collate([dataset[i] for i in range(size)]).to(module.device)
-        model, transform = deepcopy(module.model).train(), module.transform
+        transform = module.transform
         with torch.random.fork_rng():
             begun, best = time.perf_counter(), float("inf")
             for _ in range(max(2, min(4, batches))):

@@ -166,7 +166,12 @@ class TrainConfig:
     @property
     def validation_period(self) -> int:
         """Epochs from one validation to the next, of a configuration that is `settled`."""
-        return min(self.validate_every or max(self.num_epochs // 100, 1), self.num_epochs)
+        return min(self.validate_every or self.log_period, self.num_epochs)
+
+    @property
+    def log_period(self) -> int:
+        """Epochs from one checkpoint to the next, of a configuration that is `settled`."""
+        return max(self.num_epochs // 100, 1)
 
     def settled(self, steps: int) -> "TrainConfig":
         """The same with as many epochs as the data ask for, where it had not said.

@@ -55,11 +55,17 @@ def score(
     return Scores(torch.cat(logits).numpy(), torch.cat(labels).numpy())
 
 
+def set_precision(config: TrainConfig) -> None:
+    """Round products and convolutions on a GPU only as the run says."""
+    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+
+
 def save_weights(folder: Path, which: str, epoch: int, state: dict[str, torch.Tensor]) -> None:
     """Write a model's state dict as safetensors, atomically."""
     path = folder / "checkpoints" / WEIGHTS[which]
     partial = path.with_suffix(".partial")
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     save_file(tensors, partial, {"epoch": str(epoch)})
     partial.replace(path)
 
@@ -192,6 +198,7 @@ def evaluate_run(
     config = read_trusted_config(folder, model)
     data = ClipData(config)
     data.check_unchanged(folder)
+    set_precision(config)
     old = read_json(folder / "metrics.json")
     epochs = {which: old[which]["epoch"] for which in WEIGHTS if old.get(which)}
     config = replace(config, artefacts=True)

@@ -146,8 +146,7 @@ def check_same_run(given: TrainConfig, stored: TrainConfig) -> None:
         RunFolderError: naming what differs.
     """
     ours, theirs = config_dict(given), config_dict(stored)
-    said = ours.keys() - RUNTIME_FIELDS - ({"epochs"} if given.epochs is None else set())
-    differ = [k for k in ours if k in said and ours[k] != theirs.get(k)]
+    differ = [k for k in ours if k not in RUNTIME_FIELDS and ours[k] != theirs.get(k)]
     if differ:
         listed = "; ".join(f"{k} was {theirs.get(k)!r} and is now {ours[k]!r}" for k in differ)
         raise RunFolderError(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shapmix.models.blocks import BodyClassifier
+from shapmix.models.factory import MODELS
 
 
 def can_capture(model: nn.Module) -> bool:
@@ -21,7 +22,7 @@ def can_capture(model: nn.Module) -> bool:
     nothing is assumed of other models.
     """
     bodies = [module for module in model.modules() if isinstance(module, BodyClassifier)]
-    return bool(bodies) and all(module.fixed_shapes for module in bodies)
+    return type(model) in MODELS.values() and all(module.fixed_shapes for module in bodies)
 
 
 def compile_blocks(model: nn.Module, **options: Any) -> None:

@@ -65,6 +65,19 @@ class Recognizer(pl.LightningModule):
         """The mixer, as the protocol it fulfils."""
         return cast(Mixer, self.mixer)
 
+    @property
+    def waits(self) -> bool:
+        """Whether this epoch is before those that mix; none is in a trial of one batch."""
+        config = self.config
+        first = min(round(config.mix_from * config.num_epochs), config.num_epochs - 1)
+        mixed = not (config.fast_dev_run or isinstance(self.mixer, NoMix))
+        return mixed and self.current_epoch < first
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the second half of a batch is mixed in this epoch."""
+        return not (self.waits or isinstance(self.mixer, NoMix))
+
     def forward(self, batch: RaggedBatch) -> Tensor:
         """Logits `(N, K)` of a ragged batch, by the deterministic transform."""
         logits: Tensor = self.model(self.transform(batch))
@@ -86,12 +99,10 @@ class Recognizer(pl.LightningModule):
     def training_step(self, batch: RaggedBatch, step: int) -> Tensor:
         """Loss of one batch: the mean over clean clips plus the mean over mixed clips."""
         x, y = self.transform(batch, self.augmentation), batch.labels
-        waits = self.current_epoch < round(self.config.mix_from * self.config.num_epochs)
-        mixes = not (waits or isinstance(self.mixer, NoMix))
-        same = mixes and self.config.mixed_view == "same"
+        same = self.mixes and self.config.mixed_view == "same"
         second = x if same else self.transform(batch, self.augmentation)
         mixed = self.mixing(second, y)  # in waiting, too: the mixer learns from what it sees
-        if waits:
+        if not self.mixes:
             mixed = unmixed(second, y, len(self.class_counts))
         loss = self._loss(torch.cat([x, mixed.x]), y, mixed.target)
         self._last_loss = loss.detach()

@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import signal
 import subprocess
 import sys
 import warnings
@@ -17,7 +18,7 @@ import pytorch_lightning as pl
 import torch
 from filelock import FileLock, Timeout
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Generator
@@ -27,6 +28,8 @@ from shapmix.training.callbacks import (
     CostEstimate,
     CostLog,
     History,
+    LastCheckpoint,
+    MixedStopping,
     ProgressBar,
     RefreshMixer,
     SaliencyLog,
@@ -34,7 +37,7 @@ from shapmix.training.callbacks import (
 )
 from shapmix.training.config import TrainConfig
 from shapmix.training.data import ClipData
-from shapmix.training.evaluation import evaluate_weights, export_weights
+from shapmix.training.evaluation import evaluate_weights, export_weights, set_precision
 from shapmix.training.files import (
     RunFolderError,
     check_same_run,
@@ -64,12 +67,14 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
         TrainingError: the loss is no longer finite.
     """
     folder = config.folder
+    if config.resume is not None and config.epochs is None:
+        config = replace(config, epochs=read_config(folder).epochs)
     if config.resume is not None and (folder / "metrics.json").exists():
         check_same_run(config, read_config(folder))
         return read_json(folder / "metrics.json")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+    set_precision(config)
     data = ClipData(config)
     with _claimed(config):
         return _train(data.config, folder, data)
@@ -91,15 +96,27 @@ def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] 
             ) from error
         start = None if checkpoint is None else folder / LAST
         if checkpoint is None or not _stopped_early(checkpoint):
-            trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+            _fit(trainer, module, data, start)
     if config.fast_dev_run or not trainer.is_global_zero:
         return None
     cost = training_cost(load_checkpoint(folder / LAST))
     cost["parameters"] = sum(p.numel() for p in module.model.parameters())
     device = trainer.strategy.root_device
     return evaluate_weights(config, data, folder, export_weights(folder), cost, device)
+
+
+def _fit(trainer: pl.Trainer, module: Recognizer, data: ClipData, start: Path | None) -> None:
+    """Train; after Ctrl-C Lightning would leave the process, and ignore the next one."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt(
+            f"`shapmix train --resume {module.config.folder}` goes on"
+        ) from None
 
 
 def finish(config: TrainConfig) -> dict[str, Any] | None:
@@ -201,7 +218,7 @@ def _describe(folder: Path, data: ClipData, resumed: bool) -> None:
 def _stopped_early(checkpoint: dict[str, Any]) -> bool:
     """Whether early stopping had ended the run (Lightning would train one epoch more)."""
     return any(
-        name.startswith("EarlyStopping") and state["wait_count"] >= state["patience"]
+        name.startswith(MixedStopping.__qualname__) and state["wait_count"] >= state["patience"]
         for name, state in checkpoint.get("callbacks", {}).items()
     )
 
@@ -282,25 +299,22 @@ def _callbacks(config: TrainConfig, data: ClipData, folder: Path) -> list[Callba
         return callbacks
     callbacks += [CostEstimate(data), CostLog(), History(folder), SaliencyLog(folder)]
     period = config.validation_period
+    # one file each, saved when the epoch is over and the mixer refreshed
+    kept: dict[str, Any] = {
+        "dirpath": folder / "checkpoints",
+        "mode": "max",
+        "enable_version_counter": False,
+        "save_on_train_epoch_end": True,
+    }
     if data.val is not None:
         monitor = "val/mean_class"
         if config.early_stop is not None:
-            callbacks.append(EarlyStopping(monitor, mode="max", patience=config.early_stop))
-        callbacks.append(_checkpoint(folder, "best", monitor=monitor, every_n_epochs=period))
+            callbacks.append(MixedStopping(monitor, mode="max", patience=config.early_stop))
+        callbacks.append(
+            ModelCheckpoint(filename="best", monitor=monitor, every_n_epochs=period, **kept)
+        )
     # The last comes last, so that it holds the state of all others.
-    return [*callbacks, _checkpoint(folder, "last")]
-
-
-def _checkpoint(folder: Path, name: str, **options: Any) -> ModelCheckpoint:
-    """Keeps one checkpoint, saved when the epoch is over and the mixer refreshed."""
-    return ModelCheckpoint(
-        folder / "checkpoints",
-        filename=name,
-        mode="max",
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-        **options,
-    )
+    return [*callbacks, LastCheckpoint(filename="last", **kept)]
 
 
 def _logger(folder: Path, checkpoint: dict[str, Any] | None) -> TensorBoardLogger:
