@@ -250,9 +250,8 @@ class CostEstimate(pl.Callback):
         if isinstance(module.mixer, NoMix) or steps * epochs >= FEW_STEPS:
             return
         print(
-            f"note: {steps * epochs} steps are few to learn from mixed clips: train longer "
-            f"(--epochs {math.ceil(FEW_STEPS / steps)} are {FEW_STEPS} steps) or compare with "
-            "--mixer none",
+            f"note: {steps * epochs} steps are few to learn from mixed clips: leave out --epochs, "
+            f"give at least {math.ceil(FEW_STEPS / steps)}, or compare with --mixer none",
             flush=True,
         )
 
