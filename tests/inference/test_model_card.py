@@ -8,6 +8,7 @@ from huggingface_hub import ModelCard
 from small_recognizers import CLASSES, random_clips, small_recognizer
 
 from shapmix.inference.ensemble import Ensemble
+from shapmix.inference.model_card import model_card
 from shapmix.metrics import evaluate
 
 COUNTS = (210, 60, 30, 12, 7)
@@ -96,3 +97,19 @@ def test_odd_metrics_are_left_out(metrics, tmp_path):
         tmp_path
     )
     assert "## Classes" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("models", "call"),
+    [
+        (["tcn"], 'hub")'),
+        (["a:B"], 'hub", model="a:B")'),
+        (["a:B", "tcn", 'c:"'], r'hub", model="a:B,c:\"")'),
+        (["a:B", ""], 'hub", model=...)'),
+    ],
+)
+def test_the_code_of_a_network_is_asked_for(models, call):
+    recognizer = small_recognizer()
+    facts = (recognizer.layout, recognizer.class_names, recognizer.info)
+    card = model_card(*facts, network="A network.", models=models)
+    assert f'from_pretrained("this folder, or owner/name on the {call}\n' in card

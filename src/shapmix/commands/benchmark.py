@@ -4,7 +4,7 @@
     shapmix benchmark configs/suites/small.yaml --data FOLDER --dry-run
     shapmix benchmark configs/suites/small.yaml --data FOLDER --jobs 8 --limit-hours 10
 
-What is in the table is not run again, runs that were stopped go on from their last epoch, and
+What is in the table is not run again, runs that were stopped go on from their last checkpoint, and
 failed ones are run again: give the same command at any time. Several processes, each with a part of
 the suite (--only, --datasets, --backbones, --seeds), may write to one table at the same time.
 """

@@ -111,7 +111,7 @@ def build_parser(words: Sequence[str] = ()) -> tuple[Parser, dict[str, Parser]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status: 0 done, 1 it failed, 2 the command line is wrong."""
+    """Run a command; the exit status: 0 done, 1 failed, 2 wrong command line, 130 interrupted."""
     words = [_with_underscores(word) for word in (sys.argv[1:] if argv is None else argv)]
     if not words:
         build_parser()[0].print_help()

@@ -135,6 +135,7 @@ class Ensemble(nn.Module):
             self.info,
             loader="Ensemble",
             network=f"An ensemble of {len(self.parts)} networks ({members}).",
+            models=[part.info.model for part in self.parts],
         )
         write_files(folder, config, {}, card)
 

@@ -7,6 +7,7 @@ from typing import Any
 from shapmix.inference.description import RecognizerInfo
 from shapmix.layouts import Layout
 from shapmix.metrics import SHOTS, class_groups
+from shapmix.models import MODELS
 
 FIGURES = {
     "top1": "accuracy",
@@ -26,19 +27,21 @@ def model_card(
     *,
     loader: str = "ActionRecognizer",
     network: str,
+    models: Sequence[str],
 ) -> str:
     """`README.md` of a saved model, with the hub's metadata in its head.
 
     Args:
         layout: the skeleton. class_names: K names. info: the rest of what is known.
         loader: the class that loads it. network: what it is, in words.
+        models: names or import paths of its networks; empty for one that only its owner can make.
     """
     test = _mapping(info.metrics, "test")
     sections = [
         _metadata(info, test),
         f"# Skeleton-based action recognition: {len(class_names)} actions",
         f"{network} Made with shapmix from {_source(info)}.",
-        _use(layout, info, loader),
+        _use(layout, info, loader, [name for name in models if name not in MODELS]),
         _data(class_names, info),
         _quality(info, test),
         _limits(layout, info),
@@ -70,14 +73,17 @@ def _metadata(info: RecognizerInfo, test: Mapping[str, Any]) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _use(layout: Layout, info: RecognizerInfo, loader: str) -> str:
+def _use(layout: Layout, info: RecognizerInfo, loader: str, own: Sequence[str]) -> str:
+    place = '"this folder, or owner/name on the hub"'
+    if own:  # the code of its owner is not in the files, and does not run unasked
+        place += f", model={json.dumps(','.join(own)) if all(own) else '...'}"
     shape = f"(frames, persons, {layout.num_joints}, {len(info.channels)})"
     return f"""## How to use
 
 ```python
 from shapmix import {loader}
 
-recognizer = {loader}.from_pretrained("this folder, or owner/name on the hub")
+recognizer = {loader}.from_pretrained({place})
 for found in recognizer.predict(keypoints)[0]:  # a NumPy array {shape}
     print(found.label, found.probability)
 ```

@@ -197,7 +197,8 @@ class ActionRecognizer(nn.Module):
             f"A network of the kind {kind}; its input is the {self.info.stream} stream of "
             f"{self.num_persons} person(s) in {self.info.num_frames} frames."
         )
-        card = model_card(self.layout, self.class_names, self.info, network=network)
+        models = [self.info.model]
+        card = model_card(self.layout, self.class_names, self.info, network=network, models=models)
         write_files(folder, to_config(described), tensors, card)
 
     @classmethod

@@ -128,7 +128,7 @@ def _add_calls(app: FastAPI, service: Service, threads: ModelThreads) -> None:
         top: Annotated[int, Form(ge=1, le=1000)] = 5,
         keypoints: Annotated[bool, Form(description="send the keypoints back")] = False,
     ) -> Response:
-        """The clips of a file of any importable format, such as .npy, .json, .csv, .skeleton."""
+        """The clips of a file such as .npy, .json, .csv or .skeleton, not of a whole data set."""
         content = await file.read()
         name = file.filename or ""
         job = partial(service.predict_file, name, content, top, keypoints)

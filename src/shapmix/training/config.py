@@ -57,9 +57,10 @@ class TrainConfig:
         drop_last: leave out a last batch that is not full.
         clip_grad: largest norm of the gradient; unlimited when not given.
         validate_every: validate every so many epochs; about a hundred times when not given.
-        early_stop: end after so many validations without a better mean-class accuracy; off when
-            not given.
-        precision: 32; tf32 for faster, rounder matrix products on a GPU; bf16 or fp16 (mixed).
+        early_stop: end after so many validations without a better mean-class accuracy, counted from
+            where mixing begins; off when not given.
+        precision: 32; tf32 for faster, rounder products and convolutions on a GPU; bf16 or fp16
+            (mixed).
         accelerator: auto, cpu, gpu or mps.
         devices: processes (cpu) or devices (gpu) to train on.
         cuda_graphs: on one GPU, replay the model's passes as CUDA graphs where shapes are fixed.
@@ -67,8 +68,7 @@ class TrainConfig:
             faster ones after it.
         threads: CPU threads of a process; torch decides when not given.
         workers: processes that load clips; 0 loads in the training process.
-        resume: a run folder to go on with, from its last finished epoch; its own configuration
-            is used.
+        resume: a run folder to go on with, from its last checkpoint; its own configuration is used.
         init_from: a run whose weights are the start, on this or another data set of the same
             layout.
         fast_dev_run: one batch of everything, to see that it runs.

@@ -9,8 +9,9 @@ the columns clip and label, whose further columns become metadata:
     shapmix import arrays mine mine.arrow --layout coco17 --channels xyc --labels labels.csv
 
 Other orders of the axes are told by letters: --order CTVM for (coordinates, frames, joints,
-persons). With --layout, an order that alone fits the joints is found and reported; where there are
-more persons than frames, it has to be told. An array with two axes is read as (frames, joints x
+persons). With --layout, an order that alone fits the joints is found and reported, but for
+(persons, frames, joints, coordinates), as PYSKL has it: say --order MTVC. More persons than frames
+have to be told, too: --order TMVC. An array with two axes is read as (frames, joints x
 coordinates). Zeros or NaN stand for an absent person; single NaN joints are given a place between
 the frames that have them. Of a .npz with several arrays, --key says which; keypoints (x, y) and
 keypoint_scores (or keypoint, data; scores, ...) are joined to xyc. A file has up to 32 MiB.

@@ -42,7 +42,7 @@
       `${[...channels].join(", ").replace("c", "confidence")} (${units}).`;
     $("expects").textContent =
       `An array (.npy, .npz, .json) of shape frames × persons × ${joints} × ${channels.length}, ` +
-      `or a .csv, .skeleton, .bvh or other file that shapmix imports; at most ` +
+      `or a .csv, .skeleton, .bvh or other file of clips that shapmix imports; at most ` +
       `${(limits.body_bytes / 2 ** 20).toFixed(0)} MB and ${limits.frames} frames.`;
     $("licence").textContent = model.licence ? `Licence of the model: ${model.licence}.` : "";
     $("ask").textContent = model.explains ? "Choose one to see which parts speak for it." : "";
