@@ -253,3 +253,21 @@ def test_the_guide_fuses_streams():
     assert [run.name for run in found.runs] == [f"shapmix-{s}-s0" for s in streams.split(",")]
     assert streams.split(",") == ["joint", "bone", "joint_motion", "bone_motion"]
     assert [float(weight) for weight in found.weights] == [0.6, 0.6, 0.4, 0.4]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.stem)
+def test_small_sets_from_their_own_files(path, real_data, tmp_path, monkeypatch, capsys):
+    """The commands at the top do what it says, and a flag leads to the baseline."""
+    monkeypatch.chdir(tmp_path)
+    importing, splitting, training = commands(path)
+    importing[2] = str(real_data / f"{path.stem.removesuffix('_lt')}.zip")
+    training[training.index("--config") + 1] = str(path)
+    assert cli.main(importing) == 0
+    assert cli.main(splitting) == 0
+    assert cli.main([*training, *SLIM[2:]]) == 0
+    assert cli.main([*training, *SLIM[2:], "--mixer", "none"]) == 0
+    config = parse(path)
+    counts = Split.load(config.split, Archive(config.archive)).class_counts
+    header = path.read_text().replace("\n# ", " ")
+    told = re.search(r"\((\d+) (?:clips )?of the largest class, (\d+) of ", header)
+    assert [counts.max(), counts.min()] == [int(number) for number in told.groups()]
