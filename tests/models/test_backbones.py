@@ -107,7 +107,7 @@ def test_training_lowers_the_loss(name: str) -> None:
     x, y = clips(N=8), torch.arange(8) % 5
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     losses = []
-    for _ in range(12):
+    for _ in range(20):
         loss = nn.functional.cross_entropy(model(x), y)
         optimizer.zero_grad()
         loss.backward()

@@ -75,6 +75,21 @@ def temporal_conv(
     return conv
 
 
+def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What a batch norm of C channels is in evaluation: scale (C,) and shift (C,) of a channel."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return scale, norm.bias - scale * norm.running_mean
+
+
+def scaled_conv(conv: nn.Conv2d, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """``scale conv(x) + shift``, scale and shift (C_out,), at the cost of the convolution alone."""
+    assert conv.bias is not None
+    weight, bias = scale.view(-1, 1, 1, 1) * conv.weight, scale * conv.bias + shift
+    return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation)
+
+
 def shortcut(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
     """A residual path: the identity where shapes agree, else 1x1 convolution and batch norm."""
     if in_channels == out_channels and stride == 1:

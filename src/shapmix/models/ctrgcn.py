@@ -1,7 +1,6 @@
 """CTR-GCN: Chen et al., "Channel-wise Topology Refinement Graph Convolution for Skeleton-Based
 Action Recognition" (ICCV 2021). Written from the paper."""
 
-from functools import reduce
 from pathlib import Path
 
 import torch
@@ -13,14 +12,26 @@ from shapmix.models.blocks import (
     Absent,
     BodyClassifier,
     Pointwise,
+    affine,
     check_positive,
     pointwise,
+    scaled_conv,
     shortcut,
     temporal_conv,
 )
 
 _REDUCTION, _MIN_RELATIONS = 8, 8
 _BRANCHES = 4
+
+
+def _peaks(x: Tensor, stride: int) -> Tensor:
+    """The maximum of 3 frames of what is nowhere negative: (N, C, T, V) to (N, C, T / stride, V).
+
+    Equal to max pooling, which on a CPU is slow, for it looks for the place of the maximum as well.
+    """
+    x = F.pad(x, (0, 0, 1, 1))
+    before, here, after = (x[:, :, i : x.shape[2] - 2 + i : stride] for i in range(3))
+    return torch.maximum(torch.maximum(before, here), after)
 
 
 class CTRGC(nn.Module):
@@ -32,9 +43,10 @@ class CTRGC(nn.Module):
         q[n, :, u, v] = tanh(psi(x)[n, :, u] - phi(x)[n, :, v])          psi, phi: mean over frames
         z[n, c, t, u] = sum_v (A[u, v] + alpha xi(q)[n, c, u, v]) value(x)[n, c, t, v]
 
-    psi and phi are linear, so that taking the mean first is the same and T times less work; alpha
-    and A are absorbed in the weights and biases of xi for the same reason. Topologies are held
-    transposed, (v, u), the order in which the last product is fastest.
+    psi and phi are linear, so that taking the mean first is the same and T times less work. A and
+    the bias of xi are two more channels of q, so that a topology is one matrix product and nothing
+    is added to it. Topologies are held transposed, (v, u), the order in which the last product is
+    fastest; that product is taken by `SpatialUnit`, for all subsets onto one sum.
 
     There are ``in_channels / 8`` relation channels and at least 8: the paper's numbers at its
     width of 64; narrower models keep the 8 that the paper gives to its input layer.
@@ -48,12 +60,22 @@ class CTRGC(nn.Module):
         self.xi = Pointwise(relations, out_channels)
         self.value = Pointwise(in_channels, out_channels)
 
-    def forward(self, x: Tensor, mean: Tensor, shared: Tensor, alpha: Tensor) -> Tensor:
-        """(N, C_in, T, V), its mean over frames, A (V, V) and a scalar to (N, C_out, T, V)."""
-        relation = torch.tanh(self.psi(mean).unsqueeze(-2) - self.phi(mean).unsqueeze(-1))
-        bias = alpha * self.xi.bias.unsqueeze(-1) + shared.mT.flatten()
-        topology = pointwise(relation, alpha * self.xi.weight, bias)  # (N, C_out, v, u)
-        return torch.matmul(self.value(x), topology)
+    def forward(self, mean: Tensor, shared: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x as its mean over frames (N, C_in, V), A (V, V) and alpha to the parts of z.
+
+        Returns:
+            The weight of value (C_out, C_in); topologies (N, C_out, v, u); and what the bias of
+            value becomes behind them (N, C_out, u), for it is the same in all frames.
+        """
+        N, _, V = mean.shape
+        refined = torch.tanh(self.psi(mean).unsqueeze(-2) - self.phi(mean).unsqueeze(-1))
+        q = torch.cat([refined, refined.new_ones(N, 1, V, V), shared.mT.expand(N, 1, -1, -1)], 1)
+        bias = self.xi.bias.unsqueeze(-1)
+        weight = torch.cat([alpha * self.xi.weight, alpha * bias, torch.ones_like(bias)], 1)
+        weight = weight.expand(N, -1, -1)
+        topology = torch.bmm(weight, q.flatten(2)).view(N, -1, V, V)
+        bias = self.value.bias.unsqueeze(-1) * torch.bmm(weight, q.sum(2))
+        return self.value.weight, topology, bias
 
 
 class SpatialUnit(nn.Module):
@@ -74,15 +96,31 @@ class SpatialUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, T, V) to (N, C_out, T, V)."""
-        mean = x.mean(2)
-        z = reduce(
-            Tensor.add_,
-            (
-                subset(x, mean, shared, self.alpha)
-                for subset, shared in zip(self.subsets, self.adjacency, strict=True)
-            ),
-        )
-        return F.relu(self.norm(z).add_(self.shortcut(x)), inplace=True)
+        mean, residual = x.mean(2), self.shortcut(x)
+        pairs = zip(self.subsets, self.adjacency, strict=True)
+        parts = [subset(mean, shared, self.alpha) for subset, shared in pairs]
+        bias = torch.stack([bias for _, _, bias in parts]).sum(0)
+        if self.training:
+            z = _add_products(bias.unsqueeze(2).expand(-1, -1, x.shape[2], -1), x, parts)
+            z = self.norm(z).add_(residual)
+        else:
+            scale, shift = (each.unsqueeze(-1) for each in affine(self.norm))
+            z = residual + (scale * bias + shift).unsqueeze(2)
+            z = _add_products(z, x, [(scale * weight, A, bias) for weight, A, bias in parts])
+        return F.relu(z, inplace=True)
+
+
+def _add_products(z: Tensor, x: Tensor, parts: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """z (N, C_out, T, V) and, of every subset, the values of x times the topologies.
+
+    They are summed in one tensor: in what is left, reading and writing take most of the time.
+    """
+    N, _, T, V = x.shape
+    total = z.flatten(0, 1).to(parts[0][1].dtype).contiguous()
+    for weight, topology, _ in parts:
+        value = torch.bmm(weight.expand(N, -1, -1), x.flatten(2)).view(-1, T, V)
+        total = total.baddbmm_(value, topology.flatten(0, 1))
+    return total.view(N, -1, T, V)
 
 
 class TemporalUnit(nn.Module):
@@ -107,17 +145,35 @@ class TemporalUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, V) to (N, C, ceil(T / stride), V)."""
-        reduced = self.reduce(x)
-        active = F.relu(self.reduce_norm(reduced[:, : -self.width]), inplace=True)
-        near, far, peak = active.chunk(3, dim=1)
+        if not self.training:
+            return self._folded(x)
+        active, plain = self.reduce(x).split((3 * self.width, self.width), dim=1)
+        near, far, peak = F.relu(self.reduce_norm(active), inplace=True).chunk(3, dim=1)
         branches = (
             self.near(near),
             self.far(far),
             F.max_pool2d(peak, (3, 1), (self.stride, 1), (1, 0)),
-            reduced[:, -self.width :, :: self.stride],
+            plain[:, :, :: self.stride],
         )
         z: Tensor = self.norm(torch.cat(branches, dim=1))
         return z
+
+    def _folded(self, x: Tensor) -> Tensor:
+        """`forward` in evaluation, with the batch norms in the weights before them."""
+        (a, b, c, d), (e, f, g, h) = (each.chunk(_BRANCHES) for each in affine(self.norm))
+        scale, shift = affine(self.reduce_norm)
+        scale, shift = torch.cat([scale, d]).unsqueeze(-1), torch.cat([shift, h]).unsqueeze(-1)
+        bias = scale * self.reduce.bias.unsqueeze(-1) + shift
+        reduced = pointwise(x, scale * self.reduce.weight, bias)
+        active, plain = reduced[:, : -self.width], reduced[:, -self.width :]
+        near, far, peak = F.relu(active, inplace=True).chunk(3, dim=1)
+        branches = (
+            scaled_conv(self.near, near, a, e),
+            scaled_conv(self.far, far, b, f),
+            c.view(-1, 1, 1) * _peaks(peak, self.stride) + g.view(-1, 1, 1),
+            plain[:, :, :: self.stride],
+        )
+        return torch.cat(branches, dim=1)
 
 
 class Block(nn.Module):
