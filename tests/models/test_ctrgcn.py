@@ -186,3 +186,17 @@ def test_block_adds_its_residual() -> None:
 def test_width_must_feed_four_branches(width: int) -> None:
     with pytest.raises(ValueError, match=f"width is {width}; expected a positive multiple of 4"):
         CTRGCN("ntu25", 10, width=width)
+
+
+def test_batch_norms_in_training_mode_are_not_folded_away() -> None:
+    model = randomise(CTRGCN("sbu15", 3, width=4)).eval()
+    x = torch.randn(4, 3, 8, 15, 1, dtype=torch.float64)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    folded = model(x)
+    for norm in norms:
+        norm.train()  # as those who take the statistics anew on other data do
+    before = [norm.num_batches_tracked.clone() for norm in norms]
+    assert not torch.allclose(model(x), folded)
+    assert [norm.num_batches_tracked - old for norm, old in zip(norms, before, strict=True)] == [
+        torch.tensor(1)
+    ] * len(norms)

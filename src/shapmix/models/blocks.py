@@ -75,6 +75,14 @@ def temporal_conv(
     return conv
 
 
+def foldable(*norms: nn.BatchNorm2d) -> bool:
+    """Whether batch norms can be taken into the weights before them: in evaluation.
+
+    Not in what is compiled or exported: compilers do it themselves, and better for what they know.
+    """
+    return not torch.compiler.is_compiling() and not any(norm.training for norm in norms)
+
+
 def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """What a batch norm of C channels is in evaluation: scale (C,) and shift (C,) of a channel."""
     assert norm.running_mean is not None

@@ -14,6 +14,7 @@ from shapmix.models.blocks import (
     Pointwise,
     affine,
     check_positive,
+    foldable,
     pointwise,
     scaled_conv,
     shortcut,
@@ -100,13 +101,13 @@ class SpatialUnit(nn.Module):
         pairs = zip(self.subsets, self.adjacency, strict=True)
         parts = [subset(mean, shared, self.alpha) for subset, shared in pairs]
         bias = torch.stack([bias for _, _, bias in parts]).sum(0)
-        if self.training:
-            z = _add_products(bias.unsqueeze(2).expand(-1, -1, x.shape[2], -1), x, parts)
-            z = self.norm(z).add_(residual)
-        else:
+        if foldable(self.norm):
             scale, shift = (each.unsqueeze(-1) for each in affine(self.norm))
             z = residual + (scale * bias + shift).unsqueeze(2)
             z = _add_products(z, x, [(scale * weight, A, bias) for weight, A, bias in parts])
+        else:
+            z = _add_products(bias.unsqueeze(2).expand(-1, -1, x.shape[2], -1), x, parts)
+            z = self.norm(z).add_(residual)
         return F.relu(z, inplace=True)
 
 
@@ -145,7 +146,7 @@ class TemporalUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, V) to (N, C, ceil(T / stride), V)."""
-        if not self.training:
+        if foldable(self.norm, self.reduce_norm):
             return self._folded(x)
         active, plain = self.reduce(x).split((3 * self.width, self.width), dim=1)
         near, far, peak = F.relu(self.reduce_norm(active), inplace=True).chunk(3, dim=1)

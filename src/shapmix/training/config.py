@@ -28,7 +28,7 @@ class TrainConfig:
         mixed_view: own, what is mixed is a second view of the clips, augmented anew; or same, the
             augmented clips of the clean half, as published.
         mix_from: share of the epochs before mixing begins; until then the second half of each
-            batch is a second view of its clips, and saliency is learnt. 0 is as published.
+            batch is a second view of its clips, and saliency is learnt. For short trainings.
         loss: balanced-softmax, ce for plain cross-entropy, class-balanced, focal,
             influence-balanced or ldam-drw.
         loss_options: options of the loss, such as {tau: 1.5}; see the card of the losses.
@@ -84,7 +84,7 @@ class TrainConfig:
     mixer: Literal["shapmix", "stmix", "mixup", "cutmix", "remix", "cmo", "none"] = "shapmix"
     mixer_options: Options = field(default_factory=dict)
     mixed_view: Literal["own", "same"] = "own"
-    mix_from: float = 0.2
+    mix_from: float = 0.0
     loss: Literal[
         "balanced-softmax", "ce", "class-balanced", "focal", "influence-balanced", "ldam-drw"
     ] = "balanced-softmax"
