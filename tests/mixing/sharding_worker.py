@@ -1,5 +1,6 @@
 """One of two processes that refresh together, or one alone with the clips of both."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -53,12 +54,15 @@ def refresh(batches, budget, most):
 
 
 def work(rank, folder):
-    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
     found = {name: refresh([clips_of(rank)], *case) for name, case in CASES.items()}
     torch.save(found, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    work(int(sys.argv[1]), sys.argv[2])
+    number, place = int(sys.argv[1]), sys.argv[2]
+    dist.init_process_group("gloo", f"file://{place}/store", rank=number, world_size=2)
+    work(number, place)
+    dist.barrier()  # neither goes while the other still talks to it
+    dist.destroy_process_group()
+    os._exit(0)  # threads of gloo that have not ended yet may abort a usual exit

@@ -1,5 +1,6 @@
 """One of two processes that train together on halves of the same batches."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -66,7 +67,6 @@ class Whole(nn.Module):
 
 
 def work(rank, folder, estimator):
-    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
     model = make_model()
     mixer = make_mixer(estimator, rank)
     parallel = nn.parallel.DistributedDataParallel(Whole(model, mixer))
@@ -82,9 +82,13 @@ def work(rank, folder, estimator):
             mixer.observe(model, x, y)
         mixer.refresh(model)
     torch.save({"mixer": mixer.state_dict(), "gradients": gradients}, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    work(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    number, place = int(sys.argv[1]), sys.argv[2]
+    dist.init_process_group("gloo", f"file://{place}/store", rank=number, world_size=2)
+    work(number, place, sys.argv[3])
+    dist.barrier()  # neither goes while the other still talks to it
+    dist.destroy_process_group()
+    os._exit(0)  # threads of gloo that have not ended yet may abort a usual exit
