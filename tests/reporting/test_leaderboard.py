@@ -133,6 +133,17 @@ def test_fewer_seeds_are_said_and_means_are_of_common_seeds(tmp_path, rows):
     assert "6 pairs" in mixup
 
 
+def test_a_method_of_few_seeds_does_not_throw_away_those_of_the_others(tmp_path, rows):
+    some = [row for row in rows if row["method"] != "mixup" or row["seed"] in (1, 2)]
+    table = standings_table(standings_of(tmp_path, some))
+    mixup = by_method(table)["mixup"]
+    assert (mixup["mean_tail"], mixup["rank_tail"]) == ("", "")
+    assert "over all 6 seeds" in table.notes[-1]
+    assert "Left out, lacking data sets or seeds: mixup." in table.notes[-1]
+    means = [np.mean(list(accuracies(rows, BASELINE, d, "tail").values())) for d in ("ucla", "utd")]
+    assert float(by_method(table)[BASELINE]["mean_tail"]) == pytest.approx(np.mean(means))
+
+
 def test_only_common_seeds_are_paired(tmp_path):
     rows = [make_row(BASELINE, "ucla", seed) for seed in (0, 1, 2)]
     rows += [make_row("shap-mix", "ucla", seed) for seed in (1, 2, 3)]
@@ -150,7 +161,7 @@ def test_methods_without_all_data_sets_have_no_mean_and_no_rank(tmp_path, rows):
     assert (mixup["mean_top1"], mixup["rank_tail"], mixup["utd_top1"]) == ("", "", "")
     assert mixup["ucla_top1"] != ""
     assert list(by_method(table))[-1] == "mixup"
-    assert "Left out, lacking data sets: mixup." in table.notes[-1]
+    assert "Left out, lacking data sets or seeds: mixup." in table.notes[-1]
     assert found.gain(MEAN, "mixup", "top1") is None
     assert by_method(gain_table(found, "top1"))["mixup"]["mean"] == ""
     assert by_method(cost_table(found))["mixup"]["clips_per_second"] == ""
@@ -192,11 +203,14 @@ def test_one_data_set_has_no_means(tmp_path, methods):
     assert [column.key for column in gain_table(found, "top1").columns] == ["method", "ucla"]
 
 
-def test_the_best_of_those_with_all_seeds_is_bold(tmp_path):
+def test_the_best_of_those_with_enough_seeds_is_bold(tmp_path):
     rows = make_rows(3, (BASELINE, "st-mix"), ("ucla",))
-    perfect = make_row("mixup", "ucla", 0)
-    perfect["predictions"] = perfect["labels"]
-    table = standings_table(standings_of(tmp_path, [*rows, perfect]))
+    perfect = [make_row("mixup", "ucla", seed) for seed in (0, 1)]
+    for row in perfect:
+        row["predictions"] = row["labels"]
+    two = standings_table(standings_of(tmp_path, [*rows, *perfect])).markdown()
+    assert "| mixup | **100.0** ± 0.0 (2 seeds)" in two
+    table = standings_table(standings_of(tmp_path, [*rows, perfect[0]]))
     lines = table.markdown().splitlines()
     assert any(text.startswith("| mixup | 100.0 (1 seed)") for text in lines), lines
     assert sum(text.count("**") for text in lines if text.startswith("|")) == 2 * 2

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 COLOURS: Mapping[Figure, str] = {"top1": INK, "tail": STRONG}
-_WIDTH, _EDGE, _NAMES, _GAP = 12.0, 0.3, 2.0, 0.35  # inches
+_WIDTH, _EDGE, _GAP = 12.0, 0.3, 0.35  # inches
+_LETTER = 0.083  # inches, of a name at the size of names
 _ABOVE, _BELOW = 0.4, 0.55  # inches around a panel
 
 
@@ -28,7 +29,8 @@ def gain_figure(standings: Standings) -> "Picture":
     methods = standings.others
     columns = len(datasets) if len(datasets) <= 5 else 4
     height = 0.42 * max(len(methods), 2) + 0.1
-    figure, panels = _grid(len(datasets), columns, height, top=0.35)
+    names = 0.25 + _names(methods)
+    figure, panels = _grid(len(datasets), columns, height, left=names, top=0.35)
     for i, (axes, dataset) in enumerate(zip(panels, datasets, strict=True)):
         axes.axvline(0, color=GREY, linewidth=1, zorder=0)
         for row, method in enumerate(methods):
@@ -56,15 +58,15 @@ def critical_difference_figure(
 ) -> "Picture":
     """Mean ranks of methods; bars join those that Nemenyi's test does not tell apart (5 %).
 
-    The diagram of Demsar (2006), a panel for each figure, with the best method on the left.
+    The diagram of Demsar (2006), one below the other for each figure, with the best method on the
+    left.
     """
     height = 0.24 * -(-len(methods) // 2) + 1.4
-    figure = new_figure(_WIDTH, height)
-    width = (_WIDTH - 2 * _EDGE) / len(tests)
+    figure = new_figure(_WIDTH, height * len(tests))
+    width = _WIDTH - 2 * _EDGE
     for i, (name, test) in enumerate(tests.items()):
-        axes = axes_at(
-            figure, _EDGE + i * width, 0.05, width - _GAP * (i + 1 < len(tests)), height - 0.1
-        )
+        bottom = height * (len(tests) - 1 - i) + 0.05
+        axes = axes_at(figure, _EDGE, bottom, width, height - 0.1)
         axes.set_axis_off()
         axes.set(xlim=(0, width), ylim=(0.1 - height, 0))  # inches, downwards from the top
         _draw_ranks(axes, methods, test, width, COLOURS[name])
@@ -81,8 +83,8 @@ def _draw_ranks(
 ) -> None:
     """The axis of ranks with its ticks, methods at elbows on both sides, and bars."""
     k = len(methods)
-    side = 0.5 + 0.08 * max(map(len, methods))
-    left, right, top = side, width - _GAP - side, -0.85
+    side = 0.5 + _names(methods)
+    left, right, top = side, width - side, -0.85
     at = left + (test.ranks - 1) / max(k - 1, 1) * (right - left)
     axes.plot([left, right], [top, top], color=GREY, linewidth=1)
     for rank in range(1, k + 1):
@@ -127,7 +129,10 @@ def class_gain_figure(standings: Standings) -> "Picture":
     classes, with 95 % intervals.
     """
     methods, datasets = standings.others, standings.datasets
-    figure, panels = _grid(len(methods) * len(datasets), len(datasets), 1.25, above=0.15, below=0.2)
+    figure, panels = _grid(
+        len(methods) * len(datasets), len(datasets), 1.25,
+        left=0.6 + _names(methods), above=0.15, below=0.2,
+    )  # fmt: skip
     for i, axes in enumerate(panels):
         method, dataset = methods[i // len(datasets)], datasets[i % len(datasets)]
         axes.axhline(0, color=GREY, linewidth=1, zorder=0)
@@ -175,7 +180,8 @@ def _same_heights(panels: Sequence["Axes"]) -> None:
 def cost_figure(standings: Standings) -> "Picture | None":
     """Mean accuracy over data sets against training time; None without means over data sets."""
     ratios = {m: r for m in standings.complete if (r := standings.time_ratio(m)) is not None}
-    figure, panels = _grid(len(HEADLINE), len(HEADLINE), 3.2, left=0.5, right=1.8)
+    right = 0.2 + _names(standings.complete)
+    figure, panels = _grid(len(HEADLINE), len(HEADLINE), 3.2, left=0.5, right=right)
     for axes, name in zip(panels, HEADLINE, strict=True):
         scores = standings.scores(name)
         if scores is None or not ratios:
@@ -186,8 +192,8 @@ def cost_figure(standings: Standings) -> "Picture | None":
         axes.plot([ratios[m] for m in shown], heights, "o", color=COLOURS[name], markersize=6)
         low, high = min(heights), max(heights)
         axes.set_ylim(low - 0.12 * (high - low) - 0.5, high + 0.12 * (high - low) + 0.5)
-        right = max(ratios.values())
-        axes.set_xlim(min(ratios.values()) - 0.05 * right, 1.02 * right)
+        longest = max(ratios.values())
+        axes.set_xlim(min(ratios.values()) - 0.05 * longest, 1.02 * longest)
         apart = 0.055 * float(np.diff(axes.get_ylim())[0])
         for method, y in zip(shown, _spread(heights, apart), strict=True):
             axes.annotate(
@@ -215,12 +221,17 @@ def _spread(heights: Sequence[float], apart: float) -> list[float]:
     ]
 
 
+def _names(methods: Sequence[str]) -> float:
+    """Inches that the longest name takes."""
+    return _LETTER * max(map(len, methods), default=0)
+
+
 def _grid(
     number: int,
     columns: int,
     height: float,
     *,
-    left: float = _NAMES,
+    left: float,
     right: float = _GAP,
     above: float = _ABOVE,
     below: float = _BELOW,

@@ -99,7 +99,7 @@ def standings_table(standings: Standings) -> Table:
         notes=(
             f"In percent, ± standard deviation over {_seeds(standings.seeds)}, unless a cell says "
             "how many. Tail: the mean accuracy of the third of the classes with the fewest "
-            "training clips. Bold: the best of those with the most seeds.",
+            "training clips. Bold: the best of those with at least half of the most seeds.",
             *_common_note(standings),
         ),
         warnings=tuple(
@@ -185,14 +185,13 @@ def dataset_table(standings: Standings, dataset: str) -> Table:
 def _accuracies(standings: Standings, dataset: str, figure: Figure) -> list[Cell]:
     """A cell for each method: mean and spread over its seeds."""
     values = [standings.values(dataset, method, figure) for method in standings.methods]
-    most = max(map(len, values))
     cells = [_over_seeds(each, standings.seeds) if each else None for each in values]
-    return _mark_best(cells, [len(each) == most for each in values])
+    return _mark_best(cells, [standings.has_enough(dataset, m) for m in standings.methods])
 
 
 def _over_seeds(values: Sequence[float], usual: int) -> Score:
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    remark = f"({_seeds(len(values))})" if len(values) < usual else ""
+    remark = f"({_seeds(len(values))})" if len(values) != usual else ""
     return Score(float(np.mean(values)), sd=sd, remark=remark)
 
 
@@ -225,7 +224,7 @@ def _gains(standings: Standings, dataset: str, figure: Figure) -> list[Cell]:
             cells.append(None)
             continue
         said = [p_text(adjusted[method])] if method in adjusted else []
-        said += [f"{gain.pairs} pairs" if gain.pairs > 1 else "1 pair"] * (gain.pairs < usual)
+        said += [f"{gain.pairs} pairs" if gain.pairs > 1 else "1 pair"] * (gain.pairs != usual)
         remark = ", ".join(said)
         cells.append(Score(gain.value, interval=gain.interval, unit="points", remark=remark))
     return cells
@@ -284,7 +283,7 @@ def _common_note(standings: Standings) -> tuple[str, ...]:
     if len(standings.datasets) < 2:
         return ()
     partial = [m for m in standings.methods if m not in standings.complete]
-    left_out = f" Left out, lacking data sets: {', '.join(partial)}." if partial else ""
+    left_out = f" Left out, lacking data sets or seeds: {', '.join(partial)}." if partial else ""
     if not standings.comparable:
         return (f"No means and ranks: no seed is common to all methods.{left_out}",)
     numbers = {name: len(seeds) for name, seeds in standings.common.items()}

@@ -1,13 +1,15 @@
 """How methods stand on one backbone: accuracies, paired gains on a baseline, ranks.
 
 Nothing here averages over different seeds or data sets: means over data sets and ranks are of the
-methods that have all data sets, over the seeds that all of these have.
+methods that have all data sets, with at least half of the most seeds, over the seeds that all of
+these have: a few seeds of one method do not throw away the others'.
 """
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from statistics import mode
 from typing import Any, Literal
 
 import numpy as np
@@ -41,7 +43,7 @@ class Standings:
         methods: the best mean overall accuracy first, methods without all data sets last.
         baseline: one of them.
         outcomes: (data set, method) -> seed -> outcome.
-        complete: the methods that have a run on each data set.
+        complete: the methods with enough seeds (`has_enough`) on each data set.
         common: data set -> the seeds that all complete methods have.
         gains: (data set, method) -> differences to the baseline, of all figures and of bins of
             classes ("bin 0" has the most training clips); without those that have no pair.
@@ -63,8 +65,12 @@ class Standings:
 
     @property
     def seeds(self) -> int:
-        """How many seeds a method has on a data set, at most."""
-        return max(map(len, self.outcomes.values()))
+        """How many seeds a method has on a data set, mostly."""
+        return mode(sorted((len(runs) for runs in self.outcomes.values()), reverse=True))
+
+    def has_enough(self, dataset: str, method: str) -> bool:
+        """Whether a method has at least half of the most seeds on a data set, so may be ranked."""
+        return _has_enough(self.outcomes, dataset, method)
 
     @property
     def comparable(self) -> bool:
@@ -205,7 +211,7 @@ def make_standings(
     outcomes = {key[1:]: runs for key, runs in benchmark.outcomes.items() if key[0] == backbone}
     datasets = [name for name in benchmark.names(1) if any(key[0] == name for key in outcomes)]
     methods = [name for name in benchmark.names(2) if any(key[1] == name for key in outcomes)]
-    complete = [m for m in methods if all((name, m) in outcomes for name in datasets)]
+    complete = [m for m in methods if all(_has_enough(outcomes, name, m) for name in datasets)]
     seeds = {name: [set(outcomes[name, m]) for m in complete] for name in datasets}
     standings = Standings(
         backbone=backbone,
@@ -222,6 +228,13 @@ def make_standings(
         best_first = [complete[i] for i in np.argsort(-scores.mean(0), kind="stable")]
         methods = [*best_first, *(m for m in methods if m not in complete)]
     return replace(standings, methods=methods, gains=_gains(standings, resamples))
+
+
+def _has_enough(
+    outcomes: Mapping[tuple[str, str], Mapping[int, Outcome]], dataset: str, method: str
+) -> bool:
+    most = max(len(runs) for (name, _), runs in outcomes.items() if name == dataset)
+    return 2 * len(outcomes.get((dataset, method), {})) >= most
 
 
 def _gains(standings: Standings, resamples: int) -> dict[tuple[str, str], Differences]:
