@@ -48,6 +48,35 @@ def test_a_suite_from_its_file_to_its_leaderboard(command):
     assert command.results.read_bytes() == before
 
 
+def test_a_report_of_a_part_on_another_baseline_in_a_folder_of_its_own(command, tmp_path):
+    status, _, err = command()
+    assert (status, err) == (0, "")
+    whole = (command.results.parent / "leaderboard.md").read_text()
+    part = tmp_path / "part"
+    words = ["--report-only", "--leaderboard", str(part), "--baseline", "mixup"]
+    status, out, err = command(*words, "--seeds", "0")
+    assert (status, err) == (0, "")
+    assert str(part / "leaderboard.html") in out
+    board = (part / "leaderboard.md").read_text()
+    assert "Gain on mixup" in board
+    assert "over 1 seed," in board
+    assert "over 2 seeds," in whole
+    assert (command.results.parent / "leaderboard.md").read_text() == whole
+    status, _, err = command("--baseline", "mixip")
+    assert status == 1
+    assert "no method 'mixip' to be the baseline (did you mean 'mixup'?)" in err
+
+
+def test_a_data_set_may_be_left_out_of_means(command, training):
+    datasets = content()["datasets"]
+    longer = {**datasets["embedded"], "train": {"epochs": 2}}
+    more = {**datasets, "longer": {**longer, "in_means": False}}
+    more["other"] = {**datasets["embedded"], "synthetic": {"clips_per_class": 22}}
+    status, out, err = command(datasets=more, runs=[{"methods": ["ce", "mixup"], "seeds": 1}])
+    assert (status, err) == (0, "")
+    assert "Means and ranks are over embedded, other" in " ".join(out.split())
+
+
 def test_nothing_is_started_at_a_limit_of_no_hours(command, training):
     status, out, _ = command("--limit-hours", "0")
     assert status == 0

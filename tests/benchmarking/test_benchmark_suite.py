@@ -101,6 +101,10 @@ REFUSED = [
     ),
     ({"datasets": {"d": {"import": {"format": "sbu"}}}}, "import of data set d needs a source"),
     (
+        {"datasets": {"d": {"synthetic": {}, "in_means": "no"}}},
+        "in_means of data set d is 'no'; expected true or false",
+    ),
+    (
         {"datasets": {"d": {"synthetic": {}, "spilt": {}}}},
         "data set d has no 'spilt' .did you mean",
     ),

@@ -114,6 +114,42 @@ def test_gains_do_not_hang_on_what_else_is_in_the_table(tmp_path, rows, standing
     assert alone.gain("utd", "shap-mix", "tail") == standings.gain("utd", "shap-mix", "tail")
 
 
+def test_draws_hang_on_no_name_of_a_method(tmp_path, rows, standings):
+    new = [row | {"method": row["method"].replace("shap-mix", "ours")} for row in rows]
+    named = standings_of(tmp_path, new, resamples=1000)
+    assert named.gain("utd", "ours", "tail") == standings.gain("utd", "shap-mix", "tail")
+
+
+def test_a_data_set_apart_is_in_no_mean_and_no_rank(tmp_path, rows, standings):
+    third = [
+        row | {"dataset": "again", "predictions": row["labels"]}
+        for row in rows
+        if row["dataset"] == "ucla" and row["method"] != "mixup"
+    ]
+    benchmark = read_benchmark(write_table(tmp_path / "results.parquet", [*rows, *third]))
+    found = make_standings(benchmark, "ctrgcn", BASELINE, resamples=1000, apart=["again"])
+    table = standings_table(found)
+    assert "Means and ranks are over ucla, utd, of means over all 6 seeds." in table.notes[-1]
+    assert table.warnings == ()
+    before = by_method(standings_table(standings))
+    for method, row in by_method(table).items():
+        for column in ("mean_top1", "rank_tail", "utd_tail"):
+            assert row[column] == before[method][column]
+    assert by_method(table)[BASELINE]["again_top1"].startswith("1")
+    assert found.gain(MEAN, "mixup", "tail") == standings.gain(MEAN, "mixup", "tail")
+    alone = make_standings(benchmark, "ctrgcn", BASELINE, resamples=100, apart=found.datasets)
+    assert alone.counted == found.datasets, "means of nothing would help nobody"
+
+
+def test_one_pair_has_no_interval(tmp_path, rows):
+    few = [row for row in rows if row["method"] != "mixup" or row["seed"] == 2]
+    gains = gain_table(standings_of(tmp_path, few), "top1").markdown()
+    mixup = next(line for line in gains.splitlines() if line.startswith("| mixup"))
+    assert mixup.count("1 pair") == 2
+    assert "[" not in mixup
+    assert gains.count("[") > 0
+
+
 def test_fewer_seeds_are_said_and_means_are_of_common_seeds(tmp_path, rows):
     some = [row for row in rows if row["method"] != "mixup" or row["seed"] in (1, 2, 4)]
     found = standings_of(tmp_path, some)
@@ -216,6 +252,20 @@ def test_the_best_of_those_with_enough_seeds_is_bold(tmp_path):
     assert sum(text.count("**") for text in lines if text.startswith("|")) == 2 * 2
     assert table.html().count("<strong>") == 2
     assert "**" not in table.html()
+
+
+def test_times_of_different_machines_are_not_compared(tmp_path, rows):
+    some = [
+        row | {"machine": "fast", "train_seconds": row["train_seconds"] / 50}
+        if row["method"] == "mixup" and row["seed"] > 0
+        else row
+        for row in rows
+    ]
+    found, same = standings_of(tmp_path, some), [r for r in rows if r["seed"] == 0]
+    expected = standings_of(tmp_path, same).time_ratio("mixup")
+    assert found.time_ratio("mixup") == pytest.approx(expected)
+    elsewhere = [r | {"machine": r["method"]} for r in rows]
+    assert standings_of(tmp_path, elsewhere).time_ratio("mixup") is None
 
 
 def test_costs(standings, rows):

@@ -9,6 +9,7 @@
         split: {imbalance: 5, order: permuted}       # arguments of `make_split`
         folds: [fold1, fold2]                        # protocols; each is a task
         train: {epochs: 30}
+        in_means: false                              # of the leaderboard; for the clips of another
       embedded: {synthetic: {clips_per_class: 20}}
     backbones:
       ctrgcn: {model: ctrgcn, model_options: {width: 16}}
@@ -55,6 +56,7 @@ class DataSpec:
         split: arguments of `make_split`.
         folds: protocols that are a task each.
         train: settings of `shapmix train`.
+        in_means: whether it counts in means over data sets and in ranks.
     """
 
     name: str
@@ -65,6 +67,7 @@ class DataSpec:
     split: Settings = field(default_factory=dict)
     folds: tuple[str, ...] = ()
     train: Settings = field(default_factory=dict)
+    in_means: bool = True
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,11 @@ def parse_suite(content: object) -> Suite:
 
 def _dataset(name: str, content: object) -> DataSpec:
     where = f"data set {name}"
-    given = _mapping(content, where, ("import", "synthetic", "split", "folds", "train"))
+    known = ("import", "synthetic", "split", "folds", "train", "in_means")
+    given = _mapping(content, where, known)
+    in_means = given.get("in_means", True)
+    if type(in_means) is not bool:
+        raise SuiteError(f"in_means of {where} is {in_means!r}; expected true or false")
     if ("import" in given) == ("synthetic" in given):
         raise SuiteError(f"{where} needs one of import and synthetic")
     source = _mapping(
@@ -177,6 +184,7 @@ def _dataset(name: str, content: object) -> DataSpec:
         split=split,
         folds=folds,
         train=_mapping(given.get("train", {}), f"train of {where}"),
+        in_means=in_means,
     )
 
 

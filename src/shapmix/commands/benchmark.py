@@ -50,7 +50,13 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
         "--dry_run", action="store_true", help="list the tasks, what is done and the time left"
     )
     parser.add_argument(
-        "--report_only", action="store_true", help="make the leaderboard of what is in the table"
+        "--report_only",
+        action="store_true",
+        help="make the leaderboard of what is in the table; of a part only with --only and others",
+    )
+    parser.add_argument("--baseline", type=str | None, help="gains are on this method")
+    parser.add_argument(
+        "--leaderboard", type=Path | None, help="its folder; that of the table by default"
     )
 
 
@@ -61,8 +67,12 @@ def run(args: Namespace) -> None:
     from shapmix.benchmarking.suite import load_suite
     from shapmix.benchmarking.tasks import Chosen, make_tasks
     from shapmix.reporting import RunError
+    from shapmix.suggest import did_you_mean
 
     suite = load_suite(args.suite)
+    if args.baseline is not None and args.baseline not in suite.methods:
+        hint = did_you_mean(args.baseline, suite.methods)
+        raise ValueError(f"the suite has no method {args.baseline!r} to be the baseline{hint}")
     names = (args.only, args.datasets, args.backbones, args.seeds)
     tasks = make_tasks(suite, Chosen(*(None if n is None else tuple(n) for n in names)))
     work = (Path("runs") / suite.name if args.work is None else args.work).absolute()
@@ -98,10 +108,12 @@ def run(args: Namespace) -> None:
         print(f"{done} done, {failed} failed, {len(monitor.left)} left; table: {settings.results}")
     called = {
         task.key: {name: getattr(task, name) for name in ("method", "dataset", "backbone", "fold")}
-        for task in make_tasks(suite)
+        for task in (tasks if args.report_only else make_tasks(suite))
     }
+    folder = settings.results.parent if args.leaderboard is None else args.leaderboard
+    apart = [name for name, spec in suite.datasets.items() if not spec.in_means]
     try:
-        _report(settings.results, suite.baseline, called)
+        _report(settings.results, folder, args.baseline or suite.baseline, called, apart)
     except RunError as error:
         if args.report_only:
             raise
@@ -113,8 +125,14 @@ def run(args: Namespace) -> None:
         )
 
 
-def _report(results: Path, baseline: str | None, called: Mapping[str, Mapping[str, str]]) -> None:
-    """Write the leaderboard of these tasks, by key, beside the table and print it."""
+def _report(
+    results: Path,
+    folder: Path,
+    baseline: str | None,
+    called: Mapping[str, Mapping[str, str]],
+    apart: Sequence[str],
+) -> None:
+    """Write the leaderboard of these tasks, by key, and print it."""
     from rich.console import Console
 
     from shapmix.benchmarking.prepare import lock
@@ -126,7 +144,7 @@ def _report(results: Path, baseline: str | None, called: Mapping[str, Mapping[st
         print("no task has ended well yet, so there is no leaderboard")
         return
     with lock(results.with_name("leaderboard.html")):  # others may end at the same time
-        leaderboard = write_leaderboard(results, results.parent, baseline, keys=called)
+        leaderboard = write_leaderboard(results, folder, baseline, keys=called, apart=apart)
     console = Console()
     for table in leaderboard.tables:
         console.print(table)

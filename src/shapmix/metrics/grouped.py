@@ -54,12 +54,15 @@ class Difference:
         value: the mean. interval: the 95 % percentile bootstrap interval.
         p_value: two-sided, by `sign_flip_test`; None with fewer than five pairs.
         pairs: how many pairs of runs it is made of.
+        fewest: pairs on the data set that has the fewest; with one, the interval is of test clips
+            alone and says nothing of seeds.
     """
 
     value: float
     interval: tuple[float, float]
     p_value: float | None
     pairs: int
+    fewest: int
 
 
 def grouped_difference(
@@ -137,6 +140,7 @@ def mean_difference(data_sets: Sequence[Differences], name: str) -> Difference |
         interval=(low, high),
         p_value=sign_flip_test(per_run),
         pairs=sum(map(len, per_run)),
+        fewest=min(map(len, per_run)),
     )
 
 

@@ -31,6 +31,7 @@ class Outcome:
         labels, correct: `(n,)` of all test clips.
         class_counts: `(K,)` training clips, the mean over folds.
         test_set: names the test clips.
+        machine: on which all folds ran; empty when they ran on several.
         accuracies: name -> fraction; without empty groups.
         costs: seconds are the sum over folds, memory is the most, the others are means.
     """
@@ -39,6 +40,7 @@ class Outcome:
     correct: Any
     class_counts: Any
     test_set: str
+    machine: str
     accuracies: Mapping[str, float]
     costs: Mapping[Cost, float]
 
@@ -200,6 +202,9 @@ def _pool(rows: Sequence[Row], which: Which) -> Outcome:
         correct=labels == guessed,
         class_counts=counts.astype(np.int64),
         test_set=" ".join(f"{row['fold']}:{row['test_names_hash']}" for row in rows),
+        machine=machines.pop()
+        if len(machines := {row["machine"] or "" for row in rows}) == 1
+        else "",
         accuracies={name: float(value) for name, value in means.items()},
         costs={name: _cost([row[name] for row in rows], name) for name in COSTS},
     )

@@ -1,6 +1,6 @@
 """The leaderboard of a benchmark: Markdown, an HTML page, and pictures for documents."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,9 +51,10 @@ def write_leaderboard(
     results: Path,
     out: Path,
     baseline: str | None = None,
-    resamples: int = 2000,
+    resamples: int = 10_000,
     which: Which = "last",
     keys: Keys | None = None,
+    apart: Collection[str] = (),
 ) -> Leaderboard:
     """Rank the methods of a benchmark and write what there is to say.
 
@@ -68,6 +69,7 @@ def write_leaderboard(
         which: the last epoch, or the one selected on validation clips.
         keys: of the tasks that count, such as those of the suite as it is now, or a mapping of them
             to their names; see `read_benchmark`. All by default.
+        apart: data sets that means and ranks leave out, such as one whose test clips are another's.
 
     Raises:
         RunError: no such table, nothing in it, or no such baseline.
@@ -76,7 +78,7 @@ def write_leaderboard(
     benchmark = read_benchmark(results, which, keys)
     baseline = _check_baseline(benchmark, baseline)
     standings = [
-        make_standings(benchmark, backbone, baseline, resamples=resamples)
+        make_standings(benchmark, backbone, baseline, resamples=resamples, apart=apart)
         for backbone in benchmark.names(0)
     ]
     made = made_table(benchmark, standings, results.name, _EPOCHS[which])

@@ -25,7 +25,7 @@ _ABOVE, _BELOW = 0.4, 0.55  # inches around a panel
 
 def gain_figure(standings: Standings) -> "Picture":
     """Gains on the baseline with 95 % intervals: a panel for each data set and for their mean."""
-    datasets = [*standings.datasets, *([MEAN] if len(standings.datasets) > 1 else [])]
+    datasets = [*standings.datasets, *([MEAN] if len(standings.counted) > 1 else [])]
     methods = standings.others
     columns = len(datasets) if len(datasets) <= 5 else 4
     height = 0.42 * max(len(methods), 2) + 0.1
@@ -38,7 +38,8 @@ def gain_figure(standings: Standings) -> "Picture":
                 gain = standings.gain(dataset, method, name)
                 if gain is not None:
                     ends = 100 * np.array(gain.interval)
-                    axes.plot(ends, [row + lift] * 2, color=COLOURS[name], linewidth=1.8)
+                    if gain.fewest > 1:
+                        axes.plot(ends, [row + lift] * 2, color=COLOURS[name], linewidth=1.8)
                     axes.plot(100 * gain.value, row + lift, "o", color=COLOURS[name], markersize=5)
         axes.set_ylim(len(methods) - 0.5, -0.5)
         axes.set_yticks(range(len(methods)), methods if i % columns == 0 else [""] * len(methods))
@@ -155,7 +156,7 @@ def _draw_classes(axes: "Axes", standings: Standings, dataset: str, method: str)
     counts, gains = standings.class_points(dataset, method)
     axes.plot(counts, 100 * gains, "o", color=GREY, alpha=0.4, markersize=4.5, mew=0)
     bins = standings.class_bins(dataset, method)
-    for clips, gain in bins:
+    for clips, gain in bins if all(gain.fewest > 1 for _, gain in bins) else []:
         axes.plot([clips, clips], 100 * np.array(gain.interval), color=STRONG, linewidth=1.6)
     means = [100 * gain.value for _, gain in bins]
     axes.plot([clips for clips, _ in bins], means, "o-", color=STRONG, linewidth=1.6, markersize=4)

@@ -86,10 +86,10 @@ def standings_table(standings: Standings) -> Table:
                 Name(f"{dataset}_{figure}", f"{dataset} {FIGURE_TITLES[figure].lower()}")
             )
             cells.append(_accuracies(standings, dataset, figure))
-    for figure in HEADLINE if len(standings.datasets) > 1 else ():
+    for figure in HEADLINE if len(standings.counted) > 1 else ():
         columns.append(Name(f"mean_{figure}", f"Mean {FIGURE_TITLES[figure].lower()}"))
         cells.append(_means(standings, figure))
-    for figure in HEADLINE if len(standings.datasets) > 1 else ():
+    for figure in HEADLINE if len(standings.counted) > 1 else ():
         columns.append(Name(f"rank_{figure}", f"Rank {FIGURE_TITLES[figure].lower()}"))
         cells.append(_ranks(standings, figure))
     return LeaderboardTable(
@@ -154,8 +154,9 @@ def cost_table(standings: Standings) -> Table:
         columns=tuple(columns),
         rows=tuple(zip(*cells, strict=True)),
         notes=(
-            "Time: geometric mean over runs paired by seed with the baseline's. The rest: means "
-            "over data sets. Tasks that ran side by side slowed one another.",
+            "Time: geometric mean over runs paired by seed with the baseline's, those of the same "
+            "machine. The rest: means over data sets, whatever the machine. Tasks that ran side by "
+            "side slowed one another.",
         ),
         turns=True,
     )
@@ -216,7 +217,7 @@ def _ranks(standings: Standings, figure: Figure) -> list[Cell]:
 
 def _gains(standings: Standings, dataset: str, figure: Figure) -> list[Cell]:
     adjusted = standings.adjusted(dataset, figure)
-    usual = standings.seeds * (len(standings.datasets) if dataset == MEAN else 1)
+    usual = standings.seeds * (len(standings.counted) if dataset == MEAN else 1)
     cells: list[Cell] = []
     for method in standings.others:
         gain = standings.gain(dataset, method, figure)
@@ -226,7 +227,8 @@ def _gains(standings: Standings, dataset: str, figure: Figure) -> list[Cell]:
         said = [p_text(adjusted[method])] if method in adjusted else []
         said += [f"{gain.pairs} pairs" if gain.pairs > 1 else "1 pair"] * (gain.pairs != usual)
         remark = ", ".join(said)
-        cells.append(Score(gain.value, interval=gain.interval, unit="points", remark=remark))
+        interval = gain.interval if gain.fewest > 1 else None
+        cells.append(Score(gain.value, interval=interval, unit="points", remark=remark))
     return cells
 
 
@@ -254,14 +256,15 @@ def _plain(value: float | None) -> Cell:
 
 
 def _with_mean(standings: Standings) -> list[str]:
-    return [*standings.datasets, *([MEAN] if len(standings.datasets) > 1 else [])]
+    return [*standings.datasets, *([MEAN] if len(standings.counted) > 1 else [])]
 
 
 def _gain_notes(standings: Standings) -> tuple[str, ...]:
     return (
         f"Gains are in percentage points, of runs paired by seed ({standings.seeds} pairs a data "
         "set, unless a cell says how many). In brackets: 95 % intervals, each by itself, by a "
-        "hierarchical bootstrap over seeds and test clips; with few seeds they are too narrow.",
+        "hierarchical bootstrap over seeds and test clips; with few seeds they are too narrow, of "
+        "one there is none.",
         "p: paired sign-flip test over seeds, adjusted for the methods of the column by Holm's "
         "method. Of n pairs it is at least 2^(1 - n), so there is none with fewer than 5. It tells "
         "whether other seeds would show a gain on these clips, the interval also whether other "
@@ -280,7 +283,7 @@ def p_text(value: float) -> str:
 
 def _common_note(standings: Standings) -> tuple[str, ...]:
     """Of what means and ranks are made."""
-    if len(standings.datasets) < 2:
+    if len(standings.counted) < 2:
         return ()
     partial = [m for m in standings.methods if m not in standings.complete]
     left_out = f" Left out, lacking data sets or seeds: {', '.join(partial)}." if partial else ""
@@ -299,7 +302,10 @@ def _common_note(standings: Standings) -> tuple[str, ...]:
             f" Of {test.blocks} data sets only ranks that differ by {test.critical_difference:.1f} "
             "or more are told apart (Nemenyi's test, 5 %)."
         )
+    names = "data sets"
+    if len(standings.counted) < len(standings.datasets):
+        names = ", ".join(standings.counted)
     return (
-        f"Means and ranks are over data sets, of means over {over}. Rank 1 is the best.{apart}"
+        f"Means and ranks are over {names}, of means over {over}. Rank 1 is the best.{apart}"
         f"{left_out}",
     )

@@ -6,7 +6,7 @@ these have: a few seeds of one method do not throw away the others'.
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from statistics import mode
@@ -43,8 +43,9 @@ class Standings:
         methods: the best mean overall accuracy first, methods without all data sets last.
         baseline: one of them.
         outcomes: (data set, method) -> seed -> outcome.
-        complete: the methods with enough seeds (`has_enough`) on each data set.
-        common: data set -> the seeds that all complete methods have.
+        counted: the data sets that means and ranks are over.
+        complete: the methods with enough seeds (`has_enough`) on each counted data set.
+        common: counted data set -> the seeds that all complete methods have.
         gains: (data set, method) -> differences to the baseline, of all figures and of bins of
             classes ("bin 0" has the most training clips); without those that have no pair.
     """
@@ -54,6 +55,7 @@ class Standings:
     methods: Sequence[str]
     datasets: Sequence[str]
     outcomes: Mapping[tuple[str, str], Mapping[int, Outcome]]
+    counted: Sequence[str]
     complete: Sequence[str]
     common: Mapping[str, Sequence[int]]
     gains: Mapping[tuple[str, str], Differences]
@@ -79,12 +81,12 @@ class Standings:
 
     @property
     def same_clips(self) -> list[list[str]]:
-        """Data sets that have their test clips in common with others, such as lengths of training.
+        """Counted data sets that share test clips with others, such as lengths of training.
 
         They are no independent data sets, as tests and intervals of means take them to be.
         """
         groups: dict[frozenset[str], list[str]] = {}
-        for name in self.datasets:
+        for name in self.counted:
             tested = {
                 run.test_set
                 for (d, _), runs in self.outcomes.items()
@@ -126,8 +128,8 @@ class Standings:
         return None if scores is None else rank_test(scores)
 
     def gain(self, dataset: str, method: str, figure: str) -> Difference | None:
-        """Of a method on the baseline, on one data set or, for `MEAN`, in the mean over all."""
-        datasets = self.datasets if dataset == MEAN else [dataset]
+        """Of a method on the baseline, on one data set or, for `MEAN`, the mean of the counted."""
+        datasets = self.counted if dataset == MEAN else [dataset]
         if any((name, method) not in self.gains for name in datasets):
             return None
         return mean_difference([self.gains[name, method] for name in datasets], figure)
@@ -144,13 +146,13 @@ class Standings:
         return dict(zip(p_values, adjusted, strict=True))
 
     def time_ratio(self, method: str) -> float | None:
-        """Training time of the baseline's: the geometric mean over runs of the same seed."""
+        """Training time of the baseline's: geometric mean over pairs of one seed and machine."""
         ratios = [
             run.costs["train_seconds"] / base[seed].costs["train_seconds"]
             for dataset in self.datasets
             for base in [self.outcomes.get((dataset, self.baseline), {})]
             for seed, run in self.outcomes.get((dataset, method), {}).items()
-            if seed in base
+            if seed in base and run.machine and run.machine == base[seed].machine
         ]
         known = [ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0]
         return float(np.exp(np.mean(np.log(known)))) if known else None
@@ -205,20 +207,27 @@ class Standings:
 
 
 def make_standings(
-    benchmark: Benchmark, backbone: str, baseline: str, *, resamples: int
+    benchmark: Benchmark,
+    backbone: str,
+    baseline: str,
+    *,
+    resamples: int,
+    apart: Collection[str] = (),
 ) -> Standings:
-    """The standings on one backbone."""
+    """The standings on one backbone; `apart` are data sets that means and ranks leave out."""
     outcomes = {key[1:]: runs for key, runs in benchmark.outcomes.items() if key[0] == backbone}
     datasets = [name for name in benchmark.names(1) if any(key[0] == name for key in outcomes)]
     methods = [name for name in benchmark.names(2) if any(key[1] == name for key in outcomes)]
-    complete = [m for m in methods if all(_has_enough(outcomes, name, m) for name in datasets)]
-    seeds = {name: [set(outcomes[name, m]) for m in complete] for name in datasets}
+    counted = [name for name in datasets if name not in apart] or datasets
+    complete = [m for m in methods if all(_has_enough(outcomes, name, m) for name in counted)]
+    seeds = {name: [set(outcomes[name, m]) for m in complete] for name in counted}
     standings = Standings(
         backbone=backbone,
         baseline=baseline,
         methods=methods,
         datasets=datasets,
         outcomes=outcomes,
+        counted=counted,
         complete=complete,
         common={name: sorted(set.intersection(*each)) for name, each in seeds.items() if each},
         gains={},
@@ -242,9 +251,8 @@ def _gains(standings: Standings, resamples: int) -> dict[tuple[str, str], Differ
     gains = {}
     for name, method in product(standings.datasets, standings.others):
         if pairs := standings.pairs(name, method):
-            # A stream for each, which does not hang on what else is in the table.
-            stream = zlib.crc32(f"{standings.backbone}/{name}/{method}".encode())
-            rng = np.random.default_rng(stream)
+            # A stream for each data set, which hangs on nothing else that is in the table.
+            rng = np.random.default_rng(zlib.crc32(f"{standings.backbone}/{name}".encode()))
             gains[name, method] = grouped_difference(pairs, _groups, resamples=resamples, rng=rng)
     return gains
 
