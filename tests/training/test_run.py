@@ -24,7 +24,7 @@ from shapmix.training.data import ClipData
 from shapmix.training.evaluation import evaluate_run, load_weights, score
 from shapmix.training.files import RunFolderError, load_checkpoint, read_config
 from shapmix.training.module import Recognizer, TrainingError
-from shapmix.training.run import build, finish, train
+from shapmix.training.run import _commit, build, finish, train
 
 MIXER_OPTIONS = {
     "shapmix": {"warmup_epochs": 1, "saliency_budget": 2.0},
@@ -163,6 +163,24 @@ def test_workers_change_nothing(config, tmp_path):
     for workers in (0, 2):
         train(config(workers=workers, out=tmp_path / str(workers)))
     assert_same_run(tmp_path / "0", tmp_path / "2")
+
+
+def test_the_commit_is_marked_when_the_package_is_changed_and_not_when_a_result_is(tmp_path):
+    package, result = tmp_path / "src" / "package", tmp_path / "results.csv"
+    package.mkdir(parents=True)
+    for path in (package / "__init__.py", result):
+        path.write_text("first")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    assert _commit(package) is None
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    clean = _commit(package)
+    assert len(clean) == 40
+    result.write_text("second")
+    (package / "new.py").write_text("not tracked")
+    assert _commit(package) == clean
+    (package / "__init__.py").write_text("second")
+    assert _commit(package) == clean + "+"
 
 
 def cli(words, **environment):

@@ -244,24 +244,22 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _commit() -> str | None:
-    """The git commit of this package's source tree, with a + when it is changed; None outside."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        subprocess.run(  # noqa: S603
-            [*git, "ls-files", "--error-unmatch", Path(__file__).name],
-            capture_output=True,
-            check=True,
-        )
-        commit = subprocess.run(  # noqa: S603
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        dirty = subprocess.run(  # noqa: S603
-            [*git, "status", "--porcelain", "--untracked-files=no"],
+def _commit(package: Path = Path(__file__).parents[1]) -> str | None:
+    """The git commit of the package, with a + when a file of it is changed; None outside of git."""
+
+    def git(*words: str) -> str:
+        found = subprocess.run(  # noqa: S603
+            ["git", "-C", str(package), *words],  # noqa: S607
             capture_output=True,
             text=True,
             check=True,
-        ).stdout.strip()
+        )
+        return found.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")
+        commit = git("rev-parse", "HEAD")
+        dirty = git("status", "--porcelain", "--untracked-files=no", "--", ".")
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+" if dirty else "")
