@@ -420,6 +420,27 @@ def test_any_number_of_parts(parts):
     assert mixer(x, y).x.shape == x.shape
 
 
+def learn(mixer, model, batch):
+    """What a loop calls; each estimator evaluates the model in one of the two."""
+    mixer.observe(model, *batch)
+    mixer.refresh(model)
+
+
+@pytest.mark.parametrize("estimator", ["exact", "sampled"])
+@pytest.mark.parametrize("extra", [-1, 1, None])
+def test_a_model_that_gives_no_logits_of_the_classes_is_refused(
+    batch, background, estimator, extra
+):
+    def model(clips):
+        logits = clips.new_zeros(len(clips), len(COUNTS) + (extra or 0))
+        return (logits, clips) if extra is None else logits
+
+    mixer = ShapMix("ntu25", COUNTS, background, estimator=estimator, saliency_budget=10.0)
+    mixer(*batch)
+    with pytest.raises(ValueError, match=r"the model gives .* expected logits of shape"):
+        learn(mixer, model, batch)
+
+
 def test_draws_without_parts_are_refused(batch, background):
     with pytest.raises(ValueError, match="window and the pasted parts"):
         STMix("ntu25", COUNTS).mix(*batch, Draws(1))
