@@ -67,8 +67,9 @@ class Standings:
 
     @property
     def seeds(self) -> int:
-        """How many seeds a method has on a data set, mostly."""
-        return mode(sorted((len(runs) for runs in self.outcomes.values()), reverse=True))
+        """How many seeds a method that has enough has on a data set, mostly."""
+        enough = [len(runs) for key, runs in self.outcomes.items() if self.has_enough(*key)]
+        return mode(sorted(enough, reverse=True))
 
     def has_enough(self, dataset: str, method: str) -> bool:
         """Whether a method has at least half of the most seeds on a data set, so may be ranked."""
