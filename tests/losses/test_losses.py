@@ -215,3 +215,9 @@ def test_state_is_the_prior_alone():
     loss = BalancedSoftmaxLoss(COUNTS)
     torch.testing.assert_close(loss.log_prior.exp(), torch.tensor([0.8, 0.15, 0.05]))
     assert set(LOSSES["ldam-drw"](COUNTS).state_dict()) == {"margins", "weights"}
+
+
+@pytest.mark.parametrize("classes", [1, len(COUNTS) - 1, len(COUNTS) + 1])
+def test_logits_of_another_number_of_classes_are_refused(classes):
+    with pytest.raises(ValueError, match=r"expected \(N, \d\), one for each entry of class_counts"):
+        BalancedSoftmaxLoss(COUNTS)(torch.zeros(4, classes), torch.zeros(4, dtype=torch.int64))

@@ -10,6 +10,7 @@ from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import Mixup, NoMix, ShapMix, STMix
 from shapmix.mixing.functional import presence
 from shapmix.mixing.stmix import Draws
+from shapmix.mixing.values import evaluation
 
 COUNTS = [500, 120, 60, 17, 9, 6]
 
@@ -418,6 +419,32 @@ def test_any_number_of_parts(parts):
     mixer.refresh(lambda clips: clips[:, :2].mean((2, 3, 4)))
     assert mixer.saliency.values.shape == (2, 2**parts)
     assert mixer(x, y).x.shape == x.shape
+
+
+def test_a_state_leaves_nothing_of_what_was_seen_before(batch, background):
+    mixer = ShapMix("ntu25", COUNTS, background)
+    state = copy.deepcopy(mixer.state_dict())
+    mixer(*batch)
+    mixer.load_state_dict(state)
+    assert mixer._seen == 0
+    assert int(mixer.reservoir.available().sum()) == 0
+
+
+def test_a_distributed_model_inside_of_another_does_not_communicate(tmp_path):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'group'}", rank=0, world_size=1
+    )
+    try:
+        inner = torch.nn.parallel.DistributedDataParallel(torch.nn.BatchNorm1d(3))
+        model = torch.nn.Sequential(inner)
+        assert inner.will_sync_module_buffers()
+        with evaluation(model) as run:
+            assert not inner.will_sync_module_buffers()
+            assert run(torch.ones(2, 3)).shape == (2, 3)
+        assert inner.will_sync_module_buffers()
+        assert inner.training
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def learn(mixer, model, batch):

@@ -165,6 +165,24 @@ def test_workers_change_nothing(config, tmp_path):
     assert_same_run(tmp_path / "0", tmp_path / "2")
 
 
+def test_a_run_with_workers_goes_on_exactly(config, tmp_path):
+    train(config(epochs=3, workers=0, out=tmp_path / "whole"))
+    run = config(epochs=3, workers=1, out=tmp_path / "stopped")
+    trained_to_the_end = Recognizer.on_train_epoch_start
+
+    def stop_in_the_third(module):
+        if module.current_epoch == 2:
+            raise KeyboardInterrupt
+        trained_to_the_end(module)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recognizer, "on_train_epoch_start", stop_in_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            train(run)
+    train(replace(run, resume=run.folder))
+    assert_same_run(tmp_path / "whole", run.folder)
+
+
 def test_the_commit_is_marked_when_the_package_is_changed_and_not_when_a_result_is(tmp_path):
     package, result = tmp_path / "src" / "package", tmp_path / "results.csv"
     package.mkdir(parents=True)

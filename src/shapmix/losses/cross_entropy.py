@@ -46,4 +46,9 @@ class BalancedSoftmaxLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
+        if logits.ndim != 2 or logits.shape[1] != len(self.log_prior):
+            raise ValueError(
+                f"logits have shape {tuple(logits.shape)}; expected (N, {len(self.log_prior)}), "
+                "one for each entry of class_counts"
+            )
         return F.cross_entropy(logits + self.tau * self.log_prior, target)

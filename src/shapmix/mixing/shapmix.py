@@ -346,3 +346,6 @@ def _gives_logits(model: Model, classes: int) -> Model:
 
 def _after_load(mixer: ShapMix, _keys: object) -> None:
     mixer._epoch = int(mixer.epoch)
+    mixer._seen = 0  # a state is of the end of an epoch: what was seen since is of another run
+    if isinstance(mixer.saliency, ExactSaliency):
+        mixer.reservoir.clear()

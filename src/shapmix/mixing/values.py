@@ -15,13 +15,18 @@ Model = Callable[[Tensor], Tensor]
 def evaluation(model: Model) -> Iterator[Model]:
     """Run a model in eval mode without gradients; every submodule gets its own flag back.
 
-    A DistributedDataParallel wrapper is looked through, since its forward may communicate.
+    DistributedDataParallel, outermost or inside of a compiled or other module, does not communicate
+    meanwhile: not every process may have something to evaluate.
     """
     if isinstance(model, nn.parallel.DistributedDataParallel):
         model = model.module
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     flags = [module.training for module in modules]
+    inner = [m for m in modules if isinstance(m, nn.parallel.DistributedDataParallel)]
+    syncs = [module.require_forward_param_sync for module in inner]
     try:
+        for wrapper in inner:
+            wrapper.require_forward_param_sync = False
         if isinstance(model, nn.Module):
             model.eval()
         with torch.no_grad():
@@ -29,6 +34,8 @@ def evaluation(model: Model) -> Iterator[Model]:
     finally:
         for module, flag in zip(modules, flags, strict=True):
             module.training = flag
+        for wrapper, sync in zip(inner, syncs, strict=True):
+            wrapper.require_forward_param_sync = sync
 
 
 def class_values(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,6 +15,7 @@ from shapmix.counts import check_counts
 from shapmix.data.archive import Archive
 from shapmix.data.loader import ClipDataset, Sample, create_loader
 from shapmix.data.longtail import class_counts
+from shapmix.data.sampling import EpochSampler
 from shapmix.data.splits import Split, make_split
 from shapmix.data.transforms import Transform
 from shapmix.mixing import mean_clip
@@ -31,6 +33,7 @@ class ClipData(pl.LightningDataModule):
         class_counts: `(K,)` training clips of each class.
         draw: the training clips of an epoch, by the sampler of the run.
         config: that of the run, with the epochs that these data ask for where it did not say.
+        first_epoch: where training begins; not 0 in a run that goes on.
 
     Raises:
         ArchiveError, SplitError: a file is not what it must be, or the two do not belong together.
@@ -40,6 +43,7 @@ class ClipData(pl.LightningDataModule):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
+        self.first_epoch = 0
         self.archive = Archive(config.archive)
         self.split = read_split(self.archive, config.split)
         persons = int(self.archive.num_persons.max())
@@ -59,7 +63,7 @@ class ClipData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         """Drawn by the sampler from (seed, epoch), an equal share for every process."""
         trainer = self.trainer
-        return create_loader(
+        loader = create_loader(
             self.train,
             min(self.config.batch_size, len(self.train)),
             shuffle=True,
@@ -71,6 +75,9 @@ class ClipData(pl.LightningDataModule):
             workers=self.config.workers,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
+        # Workers that stay draw the first order before Lightning tells the sampler its epoch.
+        cast(EpochSampler, loader.sampler).set_epoch(self.first_epoch)
+        return loader
 
     def val_dataloader(self) -> list[DataLoader[Sample]]:
         """All validation clips in every process, so that all decide alike; none when empty."""

@@ -95,6 +95,9 @@ def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] 
                 f"{config.devices} and precision {config.precision!r}: {error}"
             ) from error
         start = None if checkpoint is None else folder / LAST
+        if checkpoint is not None:
+            done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+            data.first_epoch = int(done)
         if checkpoint is None or not _stopped_early(checkpoint):
             _fit(trainer, module, data, start)
     if config.fast_dev_run or not trainer.is_global_zero:
