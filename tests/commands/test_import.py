@@ -149,6 +149,15 @@ def test_synthetic_replaces_archives_only(tmp_path, capsys):
         assert len(Archive(out)) == 20 * int(clips)
 
 
+def test_the_report_does_not_take_the_place_of_the_source(tmp_path, capsys):
+    source = tmp_path / "poses.csv"
+    source.write_text("clip,frame\n")
+    words = ["import", "table", str(source), str(tmp_path / "a.arrow"), "--report", str(source)]
+    assert cli.main(words) == 1
+    assert f"{source} is what this command reads" in capsys.readouterr().err
+    assert source.read_text() == "clip,frame\n"
+
+
 def test_what_is_skipped_is_counted_and_strict_stops(tmp_path, capsys):
     source = written("nw-ucla", tmp_path / "source")
     assert source.is_dir()

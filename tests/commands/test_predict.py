@@ -237,6 +237,24 @@ def test_one_file(predict, clips):
     assert "accuracy: 1 of 1" in result.err
 
 
+def test_what_is_read_and_what_training_left_is_not_written_over(predict, clips, tmp_path):
+    source = tmp_path / "poses.csv"
+    source.write_text("clip,label\n")
+    left = tmp_path / "run" / "history.csv"
+    left.parent.mkdir()
+    for path in (left, left.with_name("config.yaml")):
+        path.write_text("epoch\n")
+    own = predict(Stub(info()), "run", source, "--format", "table", "--out", source)
+    assert own.status == 1
+    assert f"{source} is what this command reads, and would be overwritten" in own.err
+    of_the_run = predict(Stub(info()), "run", clips, "--out", left)
+    assert of_the_run.status == 1
+    assert f"{left} is a file of the run in {left.parent}" in of_the_run.err
+    assert (source.read_text(), left.read_text()) == ("clip,label\n", "epoch\n")
+    for _ in range(2):  # its own answers may be replaced
+        assert predict(Stub(info()), "run", clips, "--out", left.with_name("out.csv")).status == 0
+
+
 def test_the_options_of_a_format(predict, tmp_path):
     (tmp_path / "clips").mkdir()
     np.save(tmp_path / "clips" / "a.npy", np.full((3, 9, 17), 2.0))

@@ -45,7 +45,7 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 def run(args: Namespace) -> None:
     """Open the model, write what was asked for, say what was written."""
     from shapmix.commands.opening import open_recognizer
-    from shapmix.commands.overwriting import check_not_archive
+    from shapmix.commands.overwriting import check_not_lost
     from shapmix.inference.pretrained import check_folder
 
     if not (args.onnx or args.torch or args.folder):
@@ -54,7 +54,7 @@ def run(args: Namespace) -> None:
         if path is not None and path.is_dir():
             raise ValueError(f"{path} is a folder: give the name of the file to write")
         if path is not None:
-            check_not_archive(path)
+            check_not_lost(path)
     if args.folder:
         check_folder(args.folder)  # before a run is opened, which takes seconds
     recognizer = open_recognizer(args.run, args.weights, licence=args.licence, model=args.model)

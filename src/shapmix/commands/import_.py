@@ -124,8 +124,11 @@ def run(args: Namespace) -> None:
         write_synthetic(args.out, clips_per_class=int(args.source))
         print(f"archive: {args.out}\nnext: shapmix info {args.out}")
         return
+    from shapmix.commands.overwriting import check_not_lost
     from shapmix.data.archive import atomic_file
 
+    if args.report is not None:
+        check_not_lost(args.report, args.source)
     with _progress() as progress:
         task = progress.add_task("importing", total=None, clips="", rate="")
 

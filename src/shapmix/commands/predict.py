@@ -182,7 +182,12 @@ def _run(args: Namespace) -> None:
 
 def _check(args: Namespace) -> None:
     """ValueError for options that do not go together or are out of range."""
+    from shapmix.commands.overwriting import check_not_lost
+
     check_out(args.out)
+    for path in (args.out, args.timeline):
+        if path not in (None, PIPE):
+            check_not_lost(Path(path), args.source)
     if args.timeline is not None:
         from shapmix.reporting.timeline import check_path
 
