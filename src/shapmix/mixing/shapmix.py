@@ -26,7 +26,7 @@ from shapmix.mixing.saliency import (
     share_quota,
 )
 from shapmix.mixing.stmix import Draws, STMix
-from shapmix.mixing.values import Model, class_values, evaluation
+from shapmix.mixing.values import Model, class_values, evaluation, giving_logits
 
 STEP_FORWARDS = 6  # a training step on 2N clips costs as much as 6N evaluation forwards
 
@@ -321,27 +321,9 @@ class ShapMix(nn.Module):
         bodies = functional.presence(x) if self.choice.presence else None
         background = stretch(self.background, x.shape[2])
         with evaluation(model) as run:
-            run = self.stmix.boundary.adapt(_gives_logits(run, len(self.class_counts)))
+            run = self.stmix.boundary.adapt(giving_logits(run, len(self.class_counts)))
             size = self.eval_batch_size
             return class_values(run, x, y, joints, background, bodies, size, chosen)
-
-
-def _gives_logits(model: Model, classes: int) -> Model:
-    """The model; ValueError when what it gives is not one logit for each class."""
-
-    def checked(clips: Tensor) -> Tensor:
-        logits: object = model(clips)
-        expected = (len(clips), classes)
-        if not isinstance(logits, Tensor) or logits.shape != expected:
-            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(
-                f"the model gives {found} for {len(clips)} clips; expected logits of shape "
-                f"{expected}, one for each entry of class_counts. If it has several outputs, pass "
-                "the mixer a module that returns the logits alone"
-            )
-        return logits
-
-    return checked
 
 
 def _after_load(mixer: ShapMix, _keys: object) -> None:

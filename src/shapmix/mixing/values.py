@@ -38,6 +38,24 @@ def evaluation(model: Model) -> Iterator[Model]:
             wrapper.require_forward_param_sync = sync
 
 
+def giving_logits(model: Model, classes: int) -> Model:
+    """The model; ValueError when what it gives is not one logit for each class."""
+
+    def checked(clips: Tensor) -> Tensor:
+        logits: object = model(clips)
+        expected = (len(clips), classes)
+        if not isinstance(logits, Tensor) or logits.shape != expected:
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ValueError(
+                f"the model gives {found} for {len(clips)} clips; expected logits of shape "
+                f"{expected}, one for each entry of class_counts. If it has several outputs, pass "
+                "the mixer a module that returns the logits alone"
+            )
+        return logits
+
+    return checked
+
+
 def class_values(
     model: Model,
     x: Tensor,
