@@ -7,6 +7,7 @@ import numpy as np
 
 MANY_ABOVE = 100  # a class with more training clips than this is many-shot
 FEW_BELOW = 20  # one with fewer than this is few-shot; between the two it is medium-shot
+MOST = 2**53  # clips of a class; beyond it floating point counts no more
 
 ClassCounts = Sequence[int] | Any  # a sequence, an array or a tensor, (K,)
 
@@ -17,14 +18,22 @@ def check_counts(class_counts: ClassCounts) -> np.ndarray[Any, np.dtype[np.int64
     Raises:
         ValueError: not one positive whole count for each of at least two classes.
     """
-    counts = np.asarray(class_counts.tolist() if hasattr(class_counts, "tolist") else class_counts)
+    given = class_counts.tolist() if hasattr(class_counts, "tolist") else class_counts
+    try:
+        counts = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        counts = np.asarray(None)
     if counts.ndim != 1 or len(counts) < 2 or counts.dtype.kind not in "iuf":
+        shape = f" of shape {counts.shape}" if counts.ndim else ""
         raise ValueError(
-            f"class_counts is {counts.dtype} of shape {counts.shape}; expected one number of "
-            "training clips for each of at least two classes"
+            f"class_counts is a {type(class_counts).__name__}{shape}; expected one number of "
+            "training clips for each of at least two classes, such as [40, 12, 4]"
         )
-    if not np.array_equal(counts, np.round(counts)):
-        raise ValueError("class_counts has fractions or NaN; expected numbers of training clips")
+    if not ((np.abs(counts) < MOST).all() and np.array_equal(counts, np.round(counts))):
+        raise ValueError(
+            f"class_counts is {counts.tolist()[:20]}; expected whole numbers of training clips, "
+            "without fractions, NaN or infinities"
+        )
     empty = np.flatnonzero(counts < 1).tolist()
     if empty:
         raise ValueError(

@@ -116,6 +116,23 @@ def test_mean_clip_averages_over_present_bodies():
         mean_clip([])
 
 
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        ([(torch.zeros(2, 3, 8, 4, 1), torch.zeros(2))], r"is a tuple; .*mean_clip\(x for x, _ in"),
+        ([torch.zeros(3, 8, 4, 1)], r"of shape \(3, 8, 4, 1\); .* five axes NCTVM"),
+        ([torch.zeros(2, 3, 8, 4, 1).numpy()], "is a ndarray"),
+        ([torch.zeros(2, 3, 8, 4, 1).long()], "torch.int64 of shape"),
+        ([torch.full((2, 3, 8, 4, 1), torch.nan)], "NaN or infinite"),
+        ([torch.zeros(2, 3, 8, 4, 1), torch.zeros(2, 3, 9, 4, 1)], r"\(3, 8, 4, 1\) and \(3, 9"),
+        ([torch.zeros(0, 3, 8, 4, 1)], "at least one batch"),
+    ],
+)
+def test_mean_clip_says_what_is_wrong(batches, message):
+    with pytest.raises(ValueError, match=message):
+        mean_clip(batches)
+
+
 @pytest.mark.parametrize("frames", [8, 9, 13, 64, 100, 103])
 def test_windows_lie_inside_on_the_grid_and_are_all_drawn(frames, generator):
     drawn = [draw_window(generator, frames, (7 / 16, 11 / 16)) for _ in range(500)]

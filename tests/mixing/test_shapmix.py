@@ -217,9 +217,15 @@ def test_a_clip_without_any_body_is_left_alone(background):
         assert mixed.lam[1] == 1 or mixed.partner[1] != 2
 
 
-@pytest.mark.parametrize("counts", [[5, 0, 3], [5, -1], [0, 0], [4], [[3, 4]], [1.5, 2]])
+@pytest.mark.parametrize(
+    "counts",
+    [
+        *([5, 0, 3], [5, -1], [0, 0], [4], [[3, 4]], [1.5, 2]),
+        *([3, float("inf")], [1e30, 2], [[1], [2, 3]], {"walk": 3, "fall": 2}, None, "34"),
+    ],
+)
 def test_impossible_class_counts(counts, background):
-    with pytest.raises(ValueError, match=r"classes \[|at least two classes|fractions"):
+    with pytest.raises(ValueError, match=r"classes \[|at least two classes|without fractions"):
         ShapMix("ntu25", counts, background)
 
 
@@ -235,6 +241,8 @@ def test_impossible_class_counts(counts, background):
         (lambda x, y: (x, y + 1), "labels from 1 to 6; expected 0 to 5"),
         (lambda x, y: (x.masked_fill(x > 3, torch.nan), y), "NaN or infinite"),
         (lambda x, y: (x[:0], y[:0]), "empty batch"),
+        (lambda x, y: (x.numpy(), y), "x is a ndarray"),
+        (lambda x, y: (x, y.tolist()), "y is a list"),
     ],
 )
 def test_errors_at_the_boundary(spoil, message, batch, background):
@@ -257,6 +265,7 @@ def test_errors_at_the_boundary(spoil, message, batch, background):
         ({"clips_per_class": 0}, "clips_per_class 0"),
         ({"saliency_budget": -0.1}, "saliency_budget -0.1"),
         ({"window": (0.8, 0.5)}, "the shortest first"),
+        ({"generator": 3}, r"generator is 3; expected a torch\.Generator"),
     ],
 )
 def test_errors_of_the_constructor(options, message, background):
@@ -269,6 +278,9 @@ def test_background_must_fit():
         ShapMix("ntu25", COUNTS, torch.zeros(2, 3, 16, 25, 1))
     with pytest.raises(ValueError, match="20 joints"):
         ShapMix("ntu25", COUNTS, torch.zeros(3, 16, 20, 1))
+    for foreign in (None, torch.zeros(3, 16, 25, 1).numpy()):
+        with pytest.raises(ValueError, match=r"background is a .*mean_clip"):
+            ShapMix("ntu25", COUNTS, foreign)
 
 
 def test_background_must_fit_the_clips(batch, background):
@@ -331,9 +343,27 @@ def test_state_is_in_the_state_dict(kind, batch, background, model):
         assert name in first.state_dict()
 
 
-def test_nothing_of_the_users_is_changed(batch, background, model):
+def test_the_state_of_other_counts_is_refused(background):
+    mixer = ShapMix("ntu25", COUNTS, background)
+    state = ShapMix("ntu25", COUNTS[::-1], background).state_dict()
+    with pytest.raises(ValueError, match=r"state is of class_counts \[6, 9, 17.*begin anew"):
+        mixer.load_state_dict(state)
+    inside = torch.nn.ModuleDict({"mixer": mixer})
+    with pytest.raises(ValueError, match="state is of class_counts"):
+        inside.load_state_dict({f"mixer.{name}": value for name, value in state.items()})
+    assert mixer.class_counts.tolist() == COUNTS
+
+
+@pytest.mark.parametrize("of", ["the module", "a function", "a function of a wrapper"])
+def test_nothing_of_the_users_is_changed(of, batch, background, model):
     """Flags of every submodule, gradients, and global randomness."""
     x, y = batch
+    wrapper = torch.nn.Sequential(model, torch.nn.Dropout(0.9))
+    asked = {
+        "the module": model,
+        "a function": lambda clips: (model(clips), None)[0],
+        "a function of a wrapper": lambda clips: wrapper(clips),
+    }[of]
     model.train()
     model.norm.eval()
     running = model.norm.running_mean.clone()
@@ -343,10 +373,11 @@ def test_nothing_of_the_users_is_changed(batch, background, model):
         if hasattr(mixer, "saliency_budget"):
             mixer.saliency_budget = 100
         mixer(x, y)
-        mixer.observe(model, x, y)
-        mixer.refresh(model)
+        mixer.observe(asked, x, y)
+        mixer.refresh(asked)
     assert torch.equal(torch.get_rng_state(), before)
     assert model.training
+    assert wrapper.training
     assert model.drop.training
     assert not model.norm.training
     assert torch.equal(model.norm.running_mean, running)
@@ -445,6 +476,25 @@ def test_a_distributed_model_inside_of_another_does_not_communicate(tmp_path):
         assert inner.training
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("estimator", ["exact", "sampled"])
+def test_a_function_around_a_module_is_evaluated_as_the_module(batch, background, model, estimator):
+    """Without dropout and with running statistics, whatever calls the module."""
+    learnt = []
+    for asked in (model, lambda clips: (model(clips), clips)[0]):
+        generator = torch.Generator().manual_seed(0)
+        mixer = ShapMix(
+            *("ntu25", COUNTS, background),
+            estimator=estimator,
+            saliency_budget=100.0,
+            generator=generator,
+        )
+        mixer(*batch)
+        learn(mixer, asked, batch)
+        learnt.append(mixer.saliency.scores())
+    assert learnt[0].any()
+    assert torch.equal(*learnt)
 
 
 def learn(mixer, model, batch):

@@ -15,7 +15,7 @@ from shapmix.inference.explain import Parts
 from shapmix.layouts import Layout
 from shapmix.mixing.background import stretch
 from shapmix.mixing.coalitions import joint_masks, partition_masks
-from shapmix.mixing.draws import own_generator
+from shapmix.mixing.draws import given_or_own
 from shapmix.mixing.permutations import draw_orders, marginals, pair_statistics, prefixes
 from shapmix.mixing.values import Model, class_statistics, clip_values, evaluation
 
@@ -86,7 +86,7 @@ def sample_clip(
     """
     names, masks = _players(layout, parts)
     with evaluation(model) as run:
-        phi, error = _sample(run, clip, background, masks, pairs, generator or own_generator())
+        phi, error = _sample(run, clip, background, masks, pairs, given_or_own(generator))
     labels = torch.arange(len(phi))
     return SampledExplanation(layout, names, phi, error, labels, len(phi))
 
@@ -115,7 +115,7 @@ def sample_classes(
         ValueError: as in `sample_clip`.
     """
     names, masks = _players(layout, parts)
-    generator = generator or own_generator()
+    generator = given_or_own(generator)
     found, errors = [torch.empty(0, len(names))], [torch.empty(0, len(names))]
     labels = [torch.empty(0, dtype=torch.int64)]
     with evaluation(model) as run:

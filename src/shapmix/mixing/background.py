@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shapmix.mixing.batch import Boundary
+from shapmix.mixing.functional import kind
 
 
 def check_background(background: Tensor, boundary: Boundary) -> Tensor:
@@ -17,9 +18,9 @@ def check_background(background: Tensor, boundary: Boundary) -> Tensor:
     Raises:
         ValueError: it is no clip of this layout, or has values that are not finite.
     """
-    if background.dim() != 4:
+    if not isinstance(background, Tensor) or background.dim() != 4:
         raise ValueError(
-            f"background has shape {tuple(background.shape)}; expected one clip with the axes "
+            f"background is {kind(background)}; expected one clip with the axes "
             f"{boundary.dims[1:]}, such as mean_clip(batches, dims={boundary.dims!r}) gives"
         )
     clip = boundary.to_canonical(background[None])[0]

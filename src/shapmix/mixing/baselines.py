@@ -7,7 +7,7 @@ from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout, get_layout
 from shapmix.mixing.batch import Boundary, MixedBatch
 from shapmix.mixing.coalitions import part_masks
-from shapmix.mixing.draws import draw_shift, own_generator
+from shapmix.mixing.draws import draw_shift, given_or_own
 from shapmix.mixing.stmix import Draws, apply_draws, unmixed
 from shapmix.mixing.values import Model
 
@@ -81,7 +81,7 @@ class Mixup(nn.Module):
         self.alpha = alpha
         self.presence = presence
         self.confidence_channel = confidence_channel
-        self.generator = own_generator() if generator is None else generator
+        self.generator = given_or_own(generator)
         self.register_buffer("parts", part_masks(layout), persistent=False)
 
     def forward(self, x: Tensor, y: Tensor) -> MixedBatch:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from shapmix.layouts import Layout
-from shapmix.mixing.functional import CANONICAL, Paste, check_dims
+from shapmix.mixing.functional import CANONICAL, Paste, check_dims, kind
 from shapmix.mixing.values import Model
 
 MIN_FRAMES = 8
@@ -77,10 +77,10 @@ class Boundary:
         Raises:
             ValueError: saying what was found, what was expected and what to do.
         """
-        if x.dim() != 5 or not x.is_floating_point():
+        if not isinstance(x, Tensor) or x.dim() != 5 or not x.is_floating_point():
             raise ValueError(
-                f"x is {x.dtype} of shape {tuple(x.shape)}; expected floating point clips with "
-                f"the five axes {self.dims}"
+                f"x is {kind(x)}; expected a tensor of floating point clips with the five axes "
+                f"{self.dims}"
             )
         x = self.to_canonical(x)
         frames, joints = x.shape[2], x.shape[3]
@@ -99,10 +99,9 @@ class Boundary:
             raise ValueError(f"x has {frames} frames; mixing needs at least {MIN_FRAMES}")
         if len(x) == 0:
             raise ValueError("x is an empty batch; leave it out")
-        if y.shape != (len(x),) or y.dtype != torch.int64:
+        if not isinstance(y, Tensor) or y.shape != (len(x),) or y.dtype != torch.int64:
             raise ValueError(
-                f"y is {y.dtype} of shape {tuple(y.shape)}; expected int64 class indices of shape "
-                f"({len(x)},)"
+                f"y is {kind(y)}; expected a tensor of int64 class indices of shape ({len(x)},)"
             )
         if x.device.type == "cpu":
             self._check_values(x, y)

@@ -10,7 +10,7 @@ from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import functional
 from shapmix.mixing.batch import Boundary, MixedBatch
 from shapmix.mixing.cutmix import Box, body_walk, draw_box, paste_box
-from shapmix.mixing.draws import draw_row, on_device, own_generator
+from shapmix.mixing.draws import draw_row, given_or_own, on_device
 from shapmix.mixing.stmix import unmixed
 from shapmix.mixing.values import Model
 
@@ -133,7 +133,7 @@ class CMO(nn.Module):
         self.boundary = Boundary(layout, self.num_classes, dims)
         self.alpha = alpha
         self.presence = presence
-        self.generator = own_generator() if generator is None else generator
+        self.generator = given_or_own(generator)
         self.memory = RecentClips(self.num_classes, memory)
         weights = (counts.min() / counts.double()) ** power
         self.register_buffer("weights", weights.float(), persistent=False)

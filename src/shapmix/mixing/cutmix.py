@@ -10,7 +10,7 @@ from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import functional
 from shapmix.mixing.baselines import draw_beta
 from shapmix.mixing.batch import Boundary, MixedBatch
-from shapmix.mixing.draws import draw_shift, own_generator, uniform
+from shapmix.mixing.draws import draw_shift, given_or_own, uniform
 from shapmix.mixing.functional import Paste
 from shapmix.mixing.stmix import unmixed
 from shapmix.mixing.values import Model
@@ -138,7 +138,7 @@ class JointCutMix(nn.Module):
         self.boundary = Boundary(layout, self.num_classes, dims)
         self.alpha = alpha
         self.presence = presence
-        self.generator = own_generator() if generator is None else generator
+        self.generator = given_or_own(generator)
         self.register_buffer("walk", body_walk(layout), persistent=False)
 
     def forward(self, x: Tensor, y: Tensor) -> MixedBatch:

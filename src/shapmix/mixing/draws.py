@@ -22,9 +22,20 @@ class Window:
     source_length: int | Tensor
 
 
-def own_generator() -> Generator:
-    """A CPU generator seeded from torch's global seed, which is read and not advanced."""
-    return torch.Generator().manual_seed(torch.initial_seed())
+def given_or_own(generator: Generator | None) -> Generator:
+    """The generator given, or a CPU one seeded from torch's global seed (read, not advanced).
+
+    Raises:
+        ValueError: it is no generator.
+    """
+    if generator is None:
+        return torch.Generator().manual_seed(torch.initial_seed())
+    if not isinstance(generator, Generator):
+        raise ValueError(
+            f"generator is {generator!r}; expected a torch.Generator, such as "
+            "torch.Generator().manual_seed(0)"
+        )
+    return generator
 
 
 def on_device(drawn: Tensor, like: Tensor) -> Tensor:

@@ -153,6 +153,13 @@ def impute(x: Tensor, joints: Tensor, background: Tensor, bodies: Tensor | None 
     return torch.where(keep, x, background.to(x.dtype))
 
 
+def kind(value: object) -> str:
+    """What a value is, for a message: of a tensor its dtype and shape, else the type."""
+    if isinstance(value, Tensor):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
+
+
 def check_dims(dims: str) -> None:
     """Check an order of the axes of batches.
 
@@ -183,21 +190,46 @@ def mean_clip(
         float32, the axes of `dims` without N: `(C, T, V, M)`.
 
     Raises:
-        ValueError: there are no clips, or `dims` is no order of the axes.
+        ValueError: there are no clips, a batch is no tensor of finite clips of the form of the
+            first, or `dims` is no order of the axes.
     """
     check_dims(dims)
     total: Tensor | None = None
     count: Tensor | None = None
+    seen = 0
     for x in clips:
+        _check_batch(x, dims)
         x = x.permute([dims.index(axis) for axis in CANONICAL])
         present = presence(x) if present_only else torch.ones(len(x), x.shape[-1])
         summed, number = x.float().sum(0).cpu().double(), present.sum(0).cpu().double()
+        if total is not None and summed.shape != total.shape:
+            raise ValueError(
+                f"mean_clip got clips (C, T, V, M) of {tuple(total.shape)} and "
+                f"{tuple(summed.shape)}; expected one form: resample them to the number of frames "
+                "that the model takes"
+            )
         total = summed if total is None else total + summed
         count = number if count is None else count + number
-    if total is None or count is None:
+        seen += len(x)
+    if total is None or count is None or not seen:
         raise ValueError("mean_clip got no clips: pass at least one batch (N, C, T, V, M)")
     mean = (total / count.clamp(min=1)).float()
     return mean.permute([CANONICAL.index(axis) - 1 for axis in dims[1:]])
+
+
+def _check_batch(x: object, dims: str) -> None:
+    """Check a batch of clips that are to be averaged."""
+    if not isinstance(x, Tensor) or x.dim() != 5 or not x.is_floating_point():
+        raise ValueError(
+            f"mean_clip got a batch that is {kind(x)}; expected a tensor of floating point clips "
+            f"with the five axes {dims}. Of a loader that gives clips and labels pass the clips: "
+            "mean_clip(x for x, _ in loader)"
+        )
+    if not torch.isfinite(x).all():
+        raise ValueError(
+            "mean_clip got NaN or infinite values: clean the data before (mark missing joints by "
+            "zeros, not NaN)"
+        )
 
 
 def one_hot(y: Tensor, num_classes: int) -> Tensor:

@@ -172,6 +172,7 @@ class ShapMix(nn.Module):
             self.saliency = SampledSaliency(len(counts), len(joints))
         self._epoch = 0  # the buffer's value, readable without asking the device
         self._seen = 0  # clips mixed since the last refresh
+        self.register_load_state_dict_pre_hook(_check_counts)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_after_load)  # type: ignore[no-untyped-call]
 
     @property
@@ -324,6 +325,17 @@ class ShapMix(nn.Module):
             run = self.stmix.boundary.adapt(giving_logits(run, len(self.class_counts)))
             size = self.eval_batch_size
             return class_values(run, x, y, joints, background, bodies, size, chosen)
+
+
+def _check_counts(mixer: ShapMix, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Refuse the state of another training set, before anything of it is taken."""
+    theirs, ours = state.get(f"{prefix}class_counts"), mixer.class_counts
+    if theirs is not None and theirs.tolist() != ours.tolist():
+        raise ValueError(
+            f"the state is of class_counts {theirs.tolist()[:20]} and this mixer has "
+            f"{ours.tolist()[:20]}: its saliency belongs to the training set it was learnt from; "
+            "make the mixer with the counts of that one, or begin anew without the state"
+        )
 
 
 def _after_load(mixer: ShapMix, _keys: object) -> None:

@@ -17,10 +17,10 @@ from shapmix.mixing.draws import (
     draw_shift,
     draw_window,
     draw_windows,
+    given_or_own,
     integer,
     integers,
     on_device,
-    own_generator,
     uniform,
 )
 from shapmix.mixing.functional import Paste
@@ -191,7 +191,7 @@ class STMix(nn.Module):
         self.presence = presence
         self.confidence_channel = confidence_channel
         self.mixup_confidence = mixup_confidence
-        self.generator = own_generator() if generator is None else generator
+        self.generator = given_or_own(generator)
         coalitions = list_coalitions(self.layout.num_parts, whole_sizes(coalition_sizes))
         self.register_buffer("class_counts", counts.clone(), persistent=False)
         self.register_buffer("parts", part_masks(self.layout), persistent=False)

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.nn.parallel import DistributedDataParallel
 
 from shapmix.mixing.functional import impute, presence
 
@@ -15,26 +17,51 @@ Model = Callable[[Tensor], Tensor]
 def evaluation(model: Model) -> Iterator[Model]:
     """Run a model in eval mode without gradients; every submodule gets its own flag back.
 
-    DistributedDataParallel, outermost or inside of a compiled or other module, does not communicate
-    meanwhile: not every process may have something to evaluate.
+    So do the modules that a function calls, as `lambda x: net(x)[0]`. DistributedDataParallel,
+    outermost or inside of a compiled or other module, does not communicate meanwhile: not every
+    process may have something to evaluate.
     """
-    if isinstance(model, nn.parallel.DistributedDataParallel):
+    if isinstance(model, DistributedDataParallel):
         model = model.module
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    flags = [module.training for module in modules]
-    inner = [m for m in modules if isinstance(m, nn.parallel.DistributedDataParallel)]
-    syncs = [module.require_forward_param_sync for module in inner]
+    quiet = _Quiet()
+    hook = None if isinstance(model, nn.Module) else register_module_forward_pre_hook(quiet.called)
     try:
-        for wrapper in inner:
-            wrapper.require_forward_param_sync = False
         if isinstance(model, nn.Module):
-            model.eval()
+            quiet.add(model)
         with torch.no_grad():
             yield model
     finally:
-        for module, flag in zip(modules, flags, strict=True):
+        if hook is not None:
+            hook.remove()
+        quiet.restore()
+
+
+class _Quiet:
+    """Modules in eval mode for a while, and the flags they had."""
+
+    def __init__(self) -> None:
+        self.training: dict[nn.Module, bool] = {}
+        self.syncs: dict[DistributedDataParallel, bool] = {}
+
+    def add(self, module: nn.Module) -> None:
+        """Put a module and all inside of it into eval mode."""
+        for each in module.modules():
+            self.training.setdefault(each, each.training)
+            if isinstance(each, DistributedDataParallel):
+                self.syncs.setdefault(each, each.require_forward_param_sync)
+                each.require_forward_param_sync = False
+        module.eval()
+
+    def called(self, module: nn.Module, _args: object) -> None:
+        """The same when a module is met first as it is called."""
+        if module not in self.training:
+            self.add(module)
+
+    def restore(self) -> None:
+        """Give all flags back."""
+        for module, flag in self.training.items():
             module.training = flag
-        for wrapper, sync in zip(inner, syncs, strict=True):
+        for wrapper, sync in self.syncs.items():
             wrapper.require_forward_param_sync = sync
 
 
@@ -49,7 +76,7 @@ def giving_logits(model: Model, classes: int) -> Model:
             raise ValueError(
                 f"the model gives {found} for {len(clips)} clips; expected logits of shape "
                 f"{expected}, one for each entry of class_counts. If it has several outputs, pass "
-                "the mixer a module that returns the logits alone"
+                "the mixer what returns the logits alone, such as lambda x: model(x)[0]"
             )
         return logits
 
