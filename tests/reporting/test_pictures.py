@@ -194,5 +194,6 @@ def test_saliency_figure_refuses(new_run):
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "shapmix.reporting.canvas", raising=False)
     with pytest.raises(ImportError, match=r"pip install matplotlib \(or shapmix\[report\]\)"):
         draw()

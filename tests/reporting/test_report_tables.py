@@ -67,6 +67,15 @@ def test_markdown():
     )
 
 
+@pytest.mark.parametrize("width", [60, 40, 25])
+def test_nothing_is_cut_in_a_narrow_terminal(width):
+    name = "open_the_door_of_a_refrigerator_with_both_hands"
+    table = Table("Classes", (Name("class", "Class"), Name("n", "Clips")), ((name, 12345),))
+    words = "".join(printed(table, width).replace("12345", "").split())
+    assert name in words
+    assert "…" not in printed(table, width)
+
+
 def test_csv_has_fractions_and_spread_in_columns_of_their_own():
     assert TABLE.csv() == (
         "method,top1,top1_sd,gain,gain_low,gain_high\n"

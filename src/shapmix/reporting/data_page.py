@@ -149,9 +149,7 @@ def class_curve_figure(
     axes.set_xlim(-0.7, K - 0.3)
     axes.set_ylabel(counted, color=INK)
     if named:
-        labels = axes.set_xticks(range(K), names, rotation=45, ha="right", rotation_mode="anchor")
-        for tick in labels:
-            tick.label1.set_parse_math(False)
+        axes.set_xticks(range(K), names, rotation=45, ha="right", rotation_mode="anchor")
     else:
         axes.set_xlabel("classes, the largest first", color=INK)
     axes.legend(frameon=False, labelcolor=INK, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
@@ -214,8 +212,7 @@ def joints_figure(layout: Layout, pose: Floats, missing: Floats, up: Up) -> "Fig
     bars = axes_at(figure, 8.0, 0.5, _WIDTH - 8.0 - _EDGE, height - 1.0)
     bars.barh(range(V), 100 * missing, 0.7, color=[colours(m / most) for m in missing])
     names = [f"{name}  {joint}" for joint, name in enumerate(layout.joints)]
-    for tick in bars.set_yticks(range(V), names, size=8.5):
-        tick.label1.set_parse_math(False)
+    bars.set_yticks(range(V), names, size=8.5)
     bars.set_ylim(V - 0.4, -0.6)
     bars.set_xlim(0, max(100 * float(missing.max()) * 1.05, 1.0))
     bars.set_title("percent of bodies without the joint", loc="left", size=11, color=INK)
@@ -238,7 +235,7 @@ def clips_figure(clips: Sequence[tuple[str, Floats]], layout: Layout, up: Up) ->
         points[0] *= frames_wide
         plain = np.zeros(points.shape[1:], dtype=np.bool_)
         draw_snapshots(axes, points, layout, plain, (INK, INK), min(7, points.shape[1]))
-        axes.set_title(title, loc="left", size=11, color=INK, parse_math=False)
+        axes.set_title(title, loc="left", size=11, color=INK)
     return figure
 
 

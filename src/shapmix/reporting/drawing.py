@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from shapmix.reporting.canvas import Canvas
+
 # Greys and one strong colour, the vermilion of Okabe and Ito (2008); they differ in lightness too,
 # so that neither a kind of colour blindness nor a grey print loses the difference.
 INK, GREY, PALE, FAINT = "#30353a", "#858d95", "#cfd4d9", "#eef0f2"
@@ -29,22 +31,19 @@ Window = tuple[int, int]  # first frame, number of frames
 Floats = NDArray[np.float64]
 
 
-def new_figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Canvas":
     """An empty figure, in inches, at 100 dots an inch.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        from shapmix.reporting.canvas import Canvas
     except ImportError as error:
         raise ImportError(
             "pictures need matplotlib: pip install matplotlib (or shapmix[report])"
         ) from error
-    figure = Figure(figsize=(width, height), dpi=100, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+    return Canvas(width, height)
 
 
 def axes_at(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":

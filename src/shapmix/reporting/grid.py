@@ -149,7 +149,9 @@ class Table:
 
         grid = table.Table(title=Text(self.title), title_justify="left", box=box.SIMPLE_HEAD)
         for column, left in zip(self.columns, self._left(), strict=True):
-            grid.add_column(Text(column.title), justify="left" if left else "right")
+            grid.add_column(
+                Text(column.title), justify="left" if left else "right", overflow="fold"
+            )
         for row in self.rows:
             grid.add_row(*(Text("\n".join(_lines(cell))) for cell in row))
         return grid

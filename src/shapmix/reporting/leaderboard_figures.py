@@ -109,7 +109,7 @@ def _draw_ranks(
         alignment = "right" if on_left else "left"
         axes.text(
             edge + (-0.05 if on_left else 0.05), y, words, ha=alignment, va="center", size=9.5,
-            color=INK, parse_math=False,
+            color=INK,
         )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def class_gain_figure(standings: Standings) -> "Picture":
         if i % len(datasets) == 0:
             axes.annotate(
                 method, (0, 0.5), (-38, 0), xycoords="axes fraction", ha="right", va="center",
-                textcoords="offset points", size=10, color=INK, parse_math=False,
+                textcoords="offset points", size=10, color=INK,
             )  # fmt: skip
     for column in range(len(datasets)):
         _same_heights(panels[column :: len(datasets)])
@@ -200,7 +200,7 @@ def cost_figure(standings: Standings) -> "Picture | None":
             axes.annotate(
                 method, (ratios[method], means[method]), (1.02, y),
                 textcoords=("axes fraction", "data"), va="center", size=9.5, color=INK,
-                parse_math=False, arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.8},
+                arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.8},
             )  # fmt: skip
         title = f"{FIGURE_TITLES[name]} accuracy, percent"
         _finish(axes, title, f"training time, of that of {standings.baseline}")
@@ -254,8 +254,8 @@ def _grid(
 
 def _finish(axes: "Axes", title: str, below: str) -> None:
     """Title, label, two thin edges and small ticks."""
-    axes.set_title(title, loc="left", size=11, color=INK, parse_math=False)
-    axes.set_xlabel(below, size=9.5, color=INK, parse_math=False)
+    axes.set_title(title, loc="left", size=11, color=INK)
+    axes.set_xlabel(below, size=9.5, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     settings: dict[str, Any] = {"length": 0, "labelsize": 9, "labelcolor": INK}

@@ -163,7 +163,7 @@ def _write_caption(
         bar.add_artist(Rectangle((0, 0), lam * length, height, color=INK, linewidth=0))
         children.append(bar)
     for text, colour in zip(lines, (INK, STRONG), strict=False):
-        look = {"size": 11.5, "color": colour, "linespacing": 1.25, "parse_math": False}
+        look = {"size": 11.5, "color": colour, "linespacing": 1.25}
         children.append(TextArea(fill(text, 22), textprops=look))
     middle = (_bottom(row) + _ROW / 2) / figure.get_figheight()
     box = AnchoredOffsetbox(
@@ -230,7 +230,7 @@ def saliency_figure(run: Run, classes: Sequence[int | str] | None = None) -> "Fi
         _draw_bars(axes, values, limit)
         clips = run.class_counts[label]
         title = fill(run.class_names[label], 22) + "\n"
-        axes.set_title(title, loc="left", size=12, weight="bold", color=INK, parse_math=False)
+        axes.set_title(title, loc="left", size=12, weight="bold", color=INK)
         axes.text(0, -0.8, f"{clips} training clip{'s' * (clips != 1)}", size=9.5, color=GREY)
     words = f"saliency score after epoch {int(saliency.epochs[-1])}"
     figure.text(0.5, 0.12 / figure.get_figheight(), words, ha="center", size=10, color=INK)

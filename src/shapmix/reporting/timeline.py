@@ -16,6 +16,7 @@ from shapmix.reporting.drawing import FAINT, GREY, INK, PALE, axes_at, new_figur
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 FORMATS = (".png", ".svg", ".pdf")
 MOST_ROWS = 12
@@ -71,7 +72,10 @@ def timeline_figure(
     ends = (float(borders[0]) * scale, float(borders[-1]) * scale)
     colours = {k: COLOURS[i % len(COLOURS)] for i, k in enumerate(classes)}
     bar = axes_at(figure, _NAMES, height - _TOP - _BAR, width, _BAR)
-    _draw_segments(bar, segments, class_names, colours, scale, ends)
+    names = _draw_segments(bar, segments, class_names, colours, scale, ends)
+    with figure.spelt():
+        for text, room in names:
+            text.set_visible(text.get_window_extent().width <= room)
     for row, k in enumerate(classes):
         bottom = height - _TOP - _BAR - _GAP - (row + 1) * (_ROW + _GAP) + _GAP / 2
         axes = axes_at(figure, _NAMES, bottom, width, _ROW)
@@ -104,7 +108,7 @@ def _write_words(figure: "Figure", title: str, unit: str, hidden: int) -> None:
     height = figure.get_figheight()
     top, bottom = 1 - 0.33 / height, 0.12 / height
     middle = (_NAMES + _WIDTH - _RIGHT) / 2 / _WIDTH
-    figure.text(_NAMES / _WIDTH, top, title, size=12, color=INK, parse_math=False)
+    figure.text(_NAMES / _WIDTH, top, title, size=12, color=INK)
     figure.text(middle, bottom, unit, size=10, color=GREY, ha="center")
     figure.text(1 - 0.1 / _WIDTH, bottom, "probability", size=8.5, color=GREY, ha="right")
     if hidden:
@@ -119,8 +123,8 @@ def _draw_segments(
     colours: dict[int, str],
     scale: float,
     ends: tuple[float, float],
-) -> None:
-    """The bar; a name stands in its segment where there is room."""
+) -> list[tuple["Text", float]]:
+    """The bar; the names in its segments, and the dots of room that each has."""
     axes.set(xlim=ends, ylim=(0, 1))
     axes.set_axis_off()
     axes.axhspan(0, 1, color=FAINT, linewidth=0)
@@ -128,6 +132,7 @@ def _draw_segments(
         -0.012, 0.5, "recognised", transform=axes.transAxes, ha="right", va="center", size=10,
         color=INK, weight="bold",
     )  # fmt: skip
+    names = []
     for start, end, label in segments:
         colour = colours.get(label, GREY)
         axes.axvspan(start * scale, end * scale, color=colour, linewidth=0)
@@ -135,11 +140,11 @@ def _draw_segments(
             axes.axvline(border * scale, color="white", linewidth=1.2)
         text = axes.text(
             (start + end) / 2 * scale, 0.5, _short(class_names[label]), ha="center", va="center",
-            size=9.5, color="white" if colour in DARK else INK, parse_math=False,
+            size=9.5, color="white" if colour in DARK else INK,
         )  # fmt: skip
         room = axes.transData.transform([(start * scale, 0), (end * scale, 0)])[:, 0]
-        if text.get_window_extent().width > room[1] - room[0] - 6:
-            text.set_visible(False)
+        names.append((text, room[1] - room[0] - 6))
+    return names
 
 
 def _draw_row(
@@ -172,7 +177,7 @@ def _finish(axes: "Axes", name: str, ends: tuple[float, float], *, is_last: bool
     axes.tick_params(axis="x", labelbottom=is_last)
     axes.text(
         -0.012, 0.35, _short(name), transform=axes.transAxes, ha="right", va="center", size=10,
-        color=INK, parse_math=False,
+        color=INK,
     )  # fmt: skip
 
 

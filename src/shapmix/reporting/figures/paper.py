@@ -32,7 +32,6 @@ _STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType: text stays text, and publishers take it
     "svg.fonttype": "path",  # the same on every machine
     "svg.hashsalt": "shapmix",
-    "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": TEXT,
     "axes.labelsize": TEXT,
     "axes.titlesize": TEXT,
@@ -54,7 +53,6 @@ _STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "legend.frameon": False,
-    "text.parse_math": False,
 }
 # Without dates, so that equal figures are equal files.
 _NO_DATES: Mapping[Format, Mapping[str, Any]] = {
