@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import unicodedata
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from shapmix.data import archive_format
 from shapmix.data.archive import Archive, ArchiveError, ArchiveInfo, ArchiveWriter, Clip, ClipError
 from shapmix.data.archive_format import header_json, record_batch
+from shapmix.data.clip import known
 from shapmix.layouts import get_layout
 
 SBU = get_layout("sbu15")
@@ -60,16 +62,18 @@ def facts(clip: Clip) -> tuple[Any, ...]:
 
 # ---- round trip
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(
+    lambda text: unicodedata.normalize("NFC", text)
+)
 metadata_kinds = st.dictionaries(
     st.sampled_from(["subject", "camera", "view", "größe", "x_1"]), st.sampled_from([int, str])
 )
-int64s = st.integers(-(2**63), 2**63 - 1)
+VALUES = {int: st.integers(-(2**63), 2**63 - 1), str: texts.filter(bool)}
 floats = st.sampled_from([0.0, -0.0, 1.5, -3e38, 1e-45, 3.4028235e38])
 
 
 @st.composite
-def archives(draw: st.DrawFn) -> tuple[ArchiveInfo, list[Clip]]:
+def archives(draw: st.DrawFn) -> tuple[ArchiveInfo, list[Clip], dict[str, type]]:
     channels = draw(st.sampled_from(["xyz", "xy", "xyc"]))
     names = draw(st.lists(texts.filter(bool), min_size=1, max_size=8, unique=True))
     kinds = draw(metadata_kinds)
@@ -84,17 +88,20 @@ def archives(draw: st.DrawFn) -> tuple[ArchiveInfo, list[Clip]]:
             draw(st.integers(0, 2)),
             keypoints,
             draw(st.none() | st.floats(0.1, 1000)),
-            {key: draw(int64s) if kind is int else draw(texts) for key, kind in kinds.items()},
+            {key: draw(st.none() | VALUES[kind]) for key, kind in kinds.items()},
         )
         clips.append(clip)
-    return replace(INFO, channels=channels, source=draw(texts)), clips
+    return replace(INFO, channels=channels, source=draw(texts)), clips, kinds
 
 
 @given(archives(), st.sampled_from([1, 1000, 10**6]))
 @settings(same_folder, max_examples=60)
-def test_round_trip(tmp_path: Path, made: tuple[ArchiveInfo, list[Clip]], batch_bytes: int) -> None:
-    info, clips = made
-    archive = write(tmp_path / "a.arrow", clips, info, batch_bytes=batch_bytes)
+def test_round_trip(
+    tmp_path: Path, made: tuple[ArchiveInfo, list[Clip], dict[str, type]], batch_bytes: int
+) -> None:
+    info, clips, columns = made
+    path = tmp_path / "a.arrow"
+    archive = write(path, clips, info, batch_bytes=batch_bytes, columns=columns)
     assert archive.info == info
     assert archive.names == tuple(clip.name for clip in clips)
     assert archive.labels.tolist() == [clip.label for clip in clips]
@@ -103,7 +110,36 @@ def test_round_trip(tmp_path: Path, made: tuple[ArchiveInfo, list[Clip]], batch_
     assert archive.metadata.keys() == clips[0].metadata.keys()
     assert [facts(archive.clip(i)) for i in range(len(archive))] == [facts(clip) for clip in clips]
     assert [archive.index(clip.name) for clip in clips] == list(range(len(clips)))
+    for key, column in archive.metadata.items():
+        told = [value for clip in clips if (value := clip.metadata[key]) is not None]
+        assert column[known(column)].tolist() == told
     archive.verify()
+
+
+def test_the_unknown_is_none_masked_and_null(tmp_path: Path) -> None:
+    clips = [make_clip("a", subject=7, camera=""), make_clip("b", subject=None, camera=None)]
+    archive = write(tmp_path / "a.arrow", clips)
+    assert [archive.clip(i).metadata["subject"] for i in (0, 1)] == [7, None]
+    assert [archive.clip(i).metadata["camera"] for i in (0, 1)] == [None, None]
+    assert archive.metadata["subject"].tolist() == [7, None]
+    assert archive.metadata["camera"].tolist() == ["", ""]
+    with pytest.raises(ValueError, match="read-only"):
+        archive.metadata["subject"][1] = 3
+    table = pa.ipc.open_file(tmp_path / "a.arrow").read_all()
+    assert table["subject"].to_pylist() == [7, None]
+    parts = write(tmp_path / "b.arrow", [make_clip("c", subject=1, camera="left")])
+    with ArchiveWriter(tmp_path / "joined.arrow", INFO) as writer:
+        writer.append(archive)
+        writer.append(parts)
+    assert Archive(tmp_path / "joined.arrow").metadata["subject"].tolist() == [7, None, 1]
+
+
+def test_a_first_clip_that_does_not_know_needs_types(tmp_path: Path) -> None:
+    clip = make_clip("a", subject=None)
+    with pytest.raises(ClipError, match=r"subject is None in the first clip: give its type"):
+        write(tmp_path / "a.arrow", [clip])
+    archive = write(tmp_path / "a.arrow", [clip], columns={"subject": int})
+    assert archive.clip(0).metadata == {"subject": None}
 
 
 def test_other_programs_can_read_it(tmp_path: Path) -> None:
@@ -219,7 +255,7 @@ BAD_CLIPS: dict[str, tuple[Clip, str]] = {
     "built-in": (make_clip("x", num_frames=3), "'num_frames' is the name of a built-in column"),
     "keyword": (make_clip("x", **{"class": 3}), "'class' must be an identifier"),
     "space": (make_clip("x", **{"a b": 3}), "'a b' must be an identifier"),
-    "float": (make_clip("x", view=1.5), "metadata view is 1.5, expected text or a 64-bit int"),
+    "float": (make_clip("x", view=1.5), "metadata view is 1.5, expected text, a 64-bit int or"),
     "bool": (make_clip("x", view=True), "metadata view is True"),
     "big": (make_clip("x", view=2**63), "64-bit"),
     "repeated": (make_clip("first", view=1), "an earlier clip has the same name"),
@@ -447,6 +483,17 @@ def test_a_forged_index_is_refused(
 ) -> None:
     with pytest.raises(ArchiveError, match=message):
         Archive(forge(tmp_path / "a.arrow", change=change))
+
+
+def test_a_null_that_was_filled_is_seen(tmp_path: Path) -> None:
+    clips = [make_clip("a", subject=None), make_clip("b", subject=3)]
+    columns, header = {"subject": int}, header_json(INFO)
+    batch, sums = record_batch(clips, columns, header)
+    filled = put("subject", [0, 3])(batch)
+    with pa.ipc.new_file(tmp_path / "a.arrow", filled.schema) as writer:
+        writer.write_batch(filled, custom_metadata=sums)
+    with pytest.raises(ArchiveError, match="the index of record batch 0 was altered"):
+        Archive(tmp_path / "a.arrow")
 
 
 @pytest.mark.parametrize(

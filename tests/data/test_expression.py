@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,22 +11,33 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shapmix.data.expression import ExpressionError, evaluate
+from shapmix.data.expression import ExpressionError, columns_of, decide, evaluate
 
 ROWS: list[dict[str, Any]] = [
     {"view": view, "subject": subject, "camera": camera, "name": f"{camera}{view}"}
     for view in (1, 2, 3)
     for subject in (-2, 1, 7)
-    for camera in ("left", "right", "")
+    for camera in ("left", "right", "top")
 ]
 COLUMNS = {
     key: np.array([row[key] for row in ROWS], dtype=object if key in ("camera", "name") else None)
     for key in ROWS[0]
 }
+# Some rows with unknown values: None here, masked or "" in a column.
+GAPS = [
+    row | {"subject": None if i % 3 == 0 else row["subject"]} | ({"camera": None} if i % 4 else {})
+    for i, row in enumerate(ROWS)
+]
+COLUMNS_WITH_GAPS = COLUMNS | {
+    "subject": np.ma.MaskedArray(
+        [row["subject"] or 0 for row in GAPS], [row["subject"] is None for row in GAPS]
+    ),
+    "camera": np.array([row["camera"] or "" for row in GAPS], dtype=object),
+}
 
 ints = st.integers(-3, 8).map(str)
 int_columns = st.sampled_from(["view", "subject"])
-strings = st.sampled_from(["left", "right", "", "left1", "zzz"]).map(repr)
+strings = st.sampled_from(["left", "right", "r", "left1", "zzz"]).map(repr)
 string_columns = st.sampled_from(["camera", "name"])
 order = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
 contains = st.sampled_from(["in", "not in"])
@@ -68,6 +81,62 @@ def test_agrees_with_python_row_by_row(expression: str) -> None:
     assert mask.tolist() == expected
 
 
+def truth(node: ast.AST, row: dict[str, Any]) -> bool | None:
+    """What a condition says of a row: None for neither."""
+    if isinstance(node, ast.BoolOp):
+        parts = [truth(value, row) for value in node.values]
+        decisive = isinstance(node.op, ast.Or)
+        if decisive in parts:
+            return decisive
+        return None if None in parts else not decisive
+    if isinstance(node, ast.UnaryOp):
+        inner = truth(node.operand, row)
+        return None if inner is None else not inner
+    if isinstance(node, ast.Compare):
+        verdicts: list[bool | None] = []
+        for (a, b), op in zip(pairwise([node.left, *node.comparators]), node.ops, strict=True):
+            names = [n.id for side in (a, b) for n in ast.walk(side) if isinstance(n, ast.Name)]
+            pair = ast.Expression(ast.Compare(a, [op], [b]))
+            if any(row[name] is None for name in names):
+                verdicts.append(None)
+            else:
+                verdicts.append(bool(eval(ast.unparse(pair), {"__builtins__": {}}, row)))
+        return False if False in verdicts else None if None in verdicts else True
+    return bool(ast.literal_eval(node))
+
+
+@given(expressions)
+@example("subject != 1")
+@example("not subject <= 1")
+@example("subject not in []")
+@example("camera not in ('left', 'zzz')")
+@example("view == 1 or subject > 1")
+def test_the_unknown_is_neither_true_nor_false(expression: str) -> None:
+    """As SQL has it, whatever an expression is made of; a complement takes in no unknown row."""
+    tree = ast.parse(expression, mode="eval").body
+    expected = [truth(tree, row) for row in GAPS]
+    found = decide(expression, COLUMNS_WITH_GAPS)
+    assert found.holds.tolist() == [verdict is True for verdict in expected]
+    assert found.fails.tolist() == [verdict is False for verdict in expected]
+    assert evaluate(f"not ({expression})", COLUMNS_WITH_GAPS).tolist() == found.fails.tolist()
+
+
+def test_the_unknown_can_be_asked_for() -> None:
+    unknown = np.array([row["subject"] is None for row in GAPS])
+    assert evaluate("subject is None", COLUMNS_WITH_GAPS).tolist() == unknown.tolist()
+    assert evaluate("subject is not None", COLUMNS_WITH_GAPS).tolist() == (~unknown).tolist()
+    no_camera = [row["camera"] is None for row in GAPS]
+    assert evaluate("camera is None", COLUMNS_WITH_GAPS).tolist() == no_camera
+    found = evaluate("subject > 1 or subject is None", COLUMNS_WITH_GAPS)
+    assert found.tolist() == [row["subject"] is None or row["subject"] > 1 for row in GAPS]
+    assert not evaluate("view is None", COLUMNS).any()
+
+
+def test_the_columns_of_an_expression() -> None:
+    assert columns_of(" subject % 2 == 1 and view != 3") == {"subject", "view"}
+    assert columns_of("True") == set()
+
+
 def test_the_examples_of_the_manual() -> None:
     found = [ROWS[i] for i in np.flatnonzero(evaluate("view != 3 and subject in (1, 2)", COLUMNS))]
     assert found == [row for row in ROWS if row["view"] != 3 and row["subject"] == 1]
@@ -94,7 +163,10 @@ def test_the_examples_of_the_manual() -> None:
         ("view % 0 == 1", "not integer % positive integer"),
         ("view in 3", "'3' is not a list"),
         ("view in subject", "'subject' is not a list"),
-        ("view is 3", "'is' is not allowed; write '=='"),
+        ("view is 3", "'is' goes with None only, such as 'subject is None'; write '=='"),
+        ("None is view", "'is' goes with None only"),
+        ("veiw is None", r"unknown column 'veiw' \(did you mean"),
+        ("camera != ''", "'' is no value: ask whether one is unknown by 'is None'"),
         ("view == True", "'True' is not a column, a number or a text"),
         ("view == None", "'None' is not"),
         ("view == -'a'", "is not a column"),

@@ -7,11 +7,13 @@ writes it all as one page with pictures. `shapmix check` runs the same checks an
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from shapmix.data.archive import Archive
     from shapmix.data.health import Finding, Survey
     from shapmix.data.longtail import Counts
@@ -92,14 +94,21 @@ def _facts(archive: "Archive", split: "Split | None", survey: "Survey") -> dict[
         "persons": ", ".join(f"{n}: {c} clips" for n, c in numbers),
         "missing": f"{survey.missing.sum() / joints:.2%} of joints; bodies absent in "
         f"{absent:.2%} of their frames",
-        "columns": ", ".join(
-            f"{name} ({len(set(values.tolist()))} values)"
-            for name, values in archive.metadata.items()
-        ),
+        "columns": ", ".join(map(_column, archive.metadata, archive.metadata.values())),
         "protocols": "; ".join(
             f"{name}: train {train}, test {test}" for name, (train, test) in info.splits.items()
         ),
     }
+
+
+def _column(name: str, values: "npt.NDArray[Any]") -> str:
+    """How many values a metadata column has, and for how many clips none."""
+    from shapmix.data.clip import known
+
+    told = known(values)
+    number, unknown = len(set(values[told].tolist())), int((~told).sum())
+    said = f"{number} value{'s' * (number != 1)}"
+    return f"{name} ({said}, unknown for {unknown} clips)" if unknown else f"{name} ({said})"
 
 
 def _parts(split: "Split") -> str:

@@ -22,7 +22,8 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
         "--train",
         type=str | None,
         help="in place of a protocol, what may train: an expression over the columns, such as "
-        '"view != 3 and subject in (1, 2)", or a list of names (.txt, .json)',
+        '"view != 3 and subject in (1, 2)", or a list of names (.txt, .json); no comparison holds '
+        "where a value is unknown",
     )
     parser.add_argument("--test", type=str | None, help="likewise, what tests")
     parser.add_argument(
@@ -79,7 +80,7 @@ def run(args: Namespace) -> None:
     from shapmix.commands.overwriting import check_not_lost
     from shapmix.counts import shot_bins
     from shapmix.data.archive import Archive
-    from shapmix.data.splits import make_split
+    from shapmix.data.splits import make_split, unknown_values
 
     check_not_lost(args.out)
     archive = Archive(args.archive)
@@ -97,6 +98,11 @@ def run(args: Namespace) -> None:
     table.add_row("", "all", *totals, f"imbalance {split.imbalance_factor:.3g}")
     console = Console()
     console.print(table)
+    for column, number in unknown_values(archive, split).items():
+        console.print(
+            f"{column} is unknown for {number} clips, which are therefore in no part.",
+            style="yellow",
+        )
     validated = counts["val"]
     cut = args.imbalance is not None or args.train_list is not None
     if cut and len(set(validated.tolist())) > 1:

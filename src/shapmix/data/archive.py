@@ -84,7 +84,8 @@ class ArchiveWriter:
     Args:
         path: the file to make; one that exists is replaced when the block ends well.
         info: what all clips share.
-        columns: metadata column -> int or str; as the first clip has them when not given.
+        columns: metadata column -> int or str; as the first clip has them when not given, which
+            then has to have a value in each.
         may_be_empty: leave an empty file behind, instead of an error, when no clip was written.
         batch_bytes: size of a record batch, which is what stays in memory.
 
@@ -144,9 +145,13 @@ class ArchiveWriter:
         clip = checked_clip(clip, self.info)
         if clip.name in self._names:
             raise ClipError("duplicate name", clip.name, "an earlier clip has the same name")
-        columns = {key: type(value) for key, value in clip.metadata.items()}
+        types = self._columns or {}
+        columns = {
+            key: types.get(key, type(None)) if value is None else type(value)
+            for key, value in clip.metadata.items()
+        }
         if self._columns is None:
-            self._columns = columns
+            self._columns = _complete(columns, clip.name)
         elif columns != self._columns:
             found, expected = _described(columns), _described(self._columns)
             detail = f"metadata columns are {found}; expected {expected}, as in all clips"
@@ -216,7 +221,8 @@ class Archive:
         names: of the N clips, in file order.
         labels: (N,) int64.
         num_frames, num_persons: (N,) int64.
-        metadata: column -> (N,) int64, or (N,) object holding text.
+        metadata: column -> (N,) int64, masked (`numpy.ma`) where unknown if that is anywhere; or
+            (N,) object holding text, "" where unknown.
 
     Raises:
         ArchiveError: when the file is missing, not an archive, of another version, cut or damaged.
@@ -314,10 +320,7 @@ class Archive:
 
     def clip(self, i: int) -> Clip:
         """Clip `i`; its keypoints are a read-only view of the file; IndexError beyond N."""
-        metadata = {
-            key: column[i] if column.dtype == object else int(column[i])
-            for key, column in self.metadata.items()
-        }
+        metadata = {key: _value(column[i]) for key, column in self.metadata.items()}
         return Clip(self.names[i], int(self.labels[i]), self.keypoints(i), self._fps[i], metadata)
 
     def index(self, name: str) -> int:
@@ -344,6 +347,21 @@ class Archive:
                     f"{self.path}: keypoints of record batch {number} (from clip {first!r}) are "
                     f"damaged; {REMAKE}"
                 )
+
+
+def _value(found: Any) -> str | int | None:
+    """An entry of a metadata column as a clip has it: None where unknown."""
+    if isinstance(found, str):
+        return found or None
+    return None if found is np.ma.masked else int(found)
+
+
+def _complete(columns: dict[str, type], clip: str) -> dict[str, type]:
+    """The columns, once all have a type."""
+    if unknown := [key for key, kind in columns.items() if kind is type(None)]:
+        detail = f"metadata {unknown[0]} is None in the first clip: give its type, columns={{...}}"
+        raise ClipError("other metadata", clip, detail)
+    return columns
 
 
 def _described(columns: dict[str, type]) -> str:

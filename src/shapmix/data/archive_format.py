@@ -3,7 +3,8 @@
 The file is an ordinary Arrow IPC file ("Feather v2") that any Arrow reader opens. A row is a clip:
 
     name string | label, num_frames, num_persons int64 | fps float64, nullable |
-    one int64 or string column per metadata key | keypoints large_list<float32>, flat (T, M, V, C)
+    one int64 (null where unknown) or string ("" where unknown) column per metadata key |
+    keypoints large_list<float32>, flat (T, M, V, C)
 
 What all clips share (`ArchiveInfo`) is JSON under the schema key "shapmix". Rows come in record
 batches of bounded size, never compressed, so that writing streams and reading copies nothing. Each
@@ -68,6 +69,7 @@ def record_batch(
     values |= {key: [c.metadata[key] for c in clips] for key in columns}
     types = _INDEX_TYPES | {key: _METADATA_TYPES[kind] for key, kind in columns.items()}
     arrays = [pa.array(values[key], kind) for key, kind in types.items()]
+    arrays = [a.fill_null("") if a.type == pa.string() else a for a in arrays]
     offsets = np.cumsum([0, *(c.keypoints.size for c in clips)], dtype=np.int64)
     flat = np.concatenate([c.keypoints.ravel() for c in clips])
     arrays.append(pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(flat)))
@@ -91,6 +93,8 @@ def _index_sum(batch: Any, header: bytes) -> bytes:
             crc = zlib.crc32("\0".join(column.to_pylist()).encode(), crc)
         elif field.name != "keypoints":
             crc = zlib.crc32(column.fill_null(0).to_numpy(zero_copy_only=False).tobytes(), crc)
+            if column.null_count and field.name not in _INDEX_TYPES:
+                crc = zlib.crc32(column.is_null().to_numpy(zero_copy_only=False).tobytes(), crc)
     return b"%08x" % crc
 
 
@@ -183,8 +187,9 @@ def _lies_in(values: Any, file: Any) -> bool:
 
 
 def _check_nulls(batch: Any) -> None:
-    for name in batch.schema.names:
-        if name != "fps" and batch.column(name).null_count:
+    for name, kind in zip(batch.schema.names, batch.schema.types, strict=True):
+        may_lack = name == "fps" or (name not in _INDEX_TYPES and kind == pa.int64())
+        if batch.column(name).null_count and not may_lack:
             raise ArchiveError(f"column {name!r} has missing values; {REMAKE}")
     if batch.column("keypoints").values.null_count:
         raise ArchiveError(f"keypoints have missing values; {REMAKE}")
@@ -216,8 +221,12 @@ def _check_rows(batch: Any, info: ArchiveInfo) -> None:
 
 
 def int_column(column: Any) -> npt.NDArray[np.int64]:
-    """A checked int64 column as a read-only array."""
-    values: npt.NDArray[np.int64] = np.array(column.to_numpy(), dtype=np.int64)
+    """A checked int64 column as a read-only array, masked where it has nulls, if it has any."""
+    values: npt.NDArray[np.int64] = np.array(column.fill_null(0).to_numpy(), dtype=np.int64)
+    if column.null_count:
+        missing = np.array(column.is_null().to_numpy())
+        missing.flags.writeable = False
+        values = np.ma.MaskedArray(values, missing, shrink=False, hard_mask=True)
     values.flags.writeable = False
     return values
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +54,14 @@ class Clip:
             order of the layout; metres for 3D, pixels or normalised for 2D.
         fps: frames a second, None where unknown.
         metadata: such as subject, camera, setup, view, replication; the keys are identifiers, and
-            all clips of an archive have the same ones with the same types.
+            all clips of an archive have the same ones with the same types. None where unknown.
     """
 
     name: str
     label: int
     keypoints: Keypoints
     fps: float | None = None
-    metadata: Mapping[str, str | int] = field(default_factory=dict)
+    metadata: Mapping[str, str | int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,18 @@ class ArchiveInfo:
             raise ArchiveError(f"the archive's description is incomplete: {error!r}") from error
 
 
+def known(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """(N,) bool: of which clips a metadata column has a value.
+
+    Args:
+        column: (N,) as `Archive.metadata` has it: numbers, masked where unknown; or object holding
+            text, "" where unknown.
+    """
+    if column.dtype == object:
+        return np.array(column != "", dtype=np.bool_)
+    return ~np.ma.getmaskarray(column)
+
+
 def checked_clip(clip: Clip, info: ArchiveInfo) -> Clip:
     """`clip` with its own, contiguous float32 keypoints, once it is known to obey the rules.
 
@@ -183,7 +195,7 @@ def checked_clip(clip: Clip, info: ArchiveInfo) -> Clip:
         raise ClipError("bad fps", name, f"fps is {fps!r}, expected a positive number or None")
     _check_metadata(clip)
     keypoints = _checked_keypoints(name, clip.keypoints, info)
-    metadata = {k: v if isinstance(v, str) else int(v) for k, v in clip.metadata.items()}
+    metadata = {k: int(v) if _is_int(v) else v for k, v in clip.metadata.items()}
     return Clip(name, int(label), keypoints, None if fps is None else float(fps), metadata)
 
 
@@ -217,12 +229,13 @@ def _check_metadata(clip: Clip) -> None:
         if key in BUILT_IN_COLUMNS:
             detail = f"metadata key {key!r} is the name of a built-in column; choose another"
             raise ClipError("bad metadata", clip.name, detail)
-        if not (_is_int(value) or (isinstance(value, str) and _is_storable(value))):
-            detail = f"metadata {key} is {value!r}, expected text or a 64-bit int"
+        text = isinstance(value, str) and _is_storable(value)
+        if not (value is None or text or _is_int(value)):
+            detail = f"metadata {key} is {value!r}, expected text, a 64-bit int or None"
             raise ClipError("bad metadata", clip.name, detail)
 
 
-def _is_int(value: object) -> bool:
+def _is_int(value: object) -> TypeGuard[int]:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         return False
     return -(2**63) <= int(value) < 2**63

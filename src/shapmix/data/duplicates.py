@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.archive import Archive
+from shapmix.data.clip import known
 from shapmix.data.findings import Case, Finding, counted
 from shapmix.data.near_copies import TOLERANCE, near_and_altered
 from shapmix.data.survey import Survey, survey
@@ -136,7 +137,16 @@ def check_persons(case: Case) -> Iterator[Finding]:
     if not columns or not {"train", "test"} <= case.parts.keys():
         return
     values = case.archive.metadata[columns[0]]
-    trained, tested = (set(values[case.parts[part]].tolist()) for part in ("train", "test"))
+    told = {part: clips[known(values[clips])] for part, clips in case.parts.items()}
+    if untold := sum(len(case.parts[part]) - len(told[part]) for part in ("train", "test")):
+        yield Finding(
+            "note",
+            f"{columns[0]!r} is unknown for {untold} of the training and test clips",
+            "nobody can tell whether people of the training part are in them",
+            "fill in the column at the source and import again, or split by it: clips without a "
+            "value are in neither part then",
+        )
+    trained, tested = (set(values[told[part]].tolist()) for part in ("train", "test"))
     shared = sorted(trained & tested)
     if not shared:
         return

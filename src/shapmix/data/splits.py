@@ -15,29 +15,43 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.archive import Archive
+from shapmix.data.clip import known
 from shapmix.data.duplicates import Groups, all_copies, without_copies
-from shapmix.data.expression import ExpressionError, evaluate
+from shapmix.data.expression import ExpressionError, Truth, columns_of, decide
 from shapmix.data.longtail import class_counts, draw_long_tail, long_tail_counts
 from shapmix.data.split_file import Split, SplitError, indices_of, listed
 from shapmix.data.validation import Indices, left_out_validation, stratified_validation
 from shapmix.suggest import did_you_mean
 
-__all__ = ["ExpressionError", "Split", "SplitError", "make_split", "read_names", "select"]
+__all__ = [
+    "ExpressionError",
+    "Split",
+    "SplitError",
+    "make_split",
+    "read_names",
+    "select",
+    "unknown_values",
+]
 
 
 def select(archive: Archive, expression: str) -> Indices:
     """Indices of the clips for which `expression` holds, in archive order.
 
     Columns are the archive's metadata and name, label, num_frames, num_persons; the language is
-    described in `shapmix.data.expression`, whose ExpressionError names an unknown column.
+    described in `shapmix.data.expression`, whose ExpressionError names an unknown column. A clip
+    for which a column that decides has no value is not among them.
     """
+    return np.flatnonzero(_decided(archive, expression).holds)
+
+
+def _decided(archive: Archive, expression: str) -> Truth:
     columns: dict[str, npt.NDArray[Any]] = {
         "name": np.array(archive.names, dtype=object),
         "label": archive.labels,
         "num_frames": archive.num_frames,
         "num_persons": archive.num_persons,
     }
-    return np.flatnonzero(evaluate(expression, columns | archive.metadata))
+    return decide(expression, columns | archive.metadata)
 
 
 def make_split(
@@ -124,6 +138,26 @@ def make_split(
     }
     names_of = {p: tuple(archive.names[i] for i in indices) for p, indices in parts.items()}
     return Split(**names_of, archive=archive.path.name, recipe=recipe)
+
+
+def unknown_values(archive: Archive, split: Split) -> dict[str, int]:
+    """Column of a split's expressions -> clips that are in no part for want of a value in it."""
+    recipe = split.recipe
+    expressions = [
+        recipe[part]
+        for part in ("train", "test")
+        if recipe["protocol"] is not None or not _is_list(recipe[part])
+    ]
+    truths = [_decided(archive, expression) for expression in expressions]
+    undecided = np.any([~(truth.holds | truth.fails) for truth in truths], axis=0)
+    lost = undecided & ~np.any([truth.holds for truth in truths], axis=0)
+    named: set[str] = set().union(*map(columns_of, expressions))
+    numbers = {
+        name: int((lost & ~known(column)).sum())
+        for name, column in archive.metadata.items()
+        if name in named
+    }
+    return {name: number for name, number in numbers.items() if number}
 
 
 def read_names(path: str | os.PathLike[str]) -> list[str]:

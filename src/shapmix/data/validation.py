@@ -3,7 +3,7 @@
 How much a clip resembles the training part decides how much a validation on it flatters. A
 *performance* is one execution of an action by one subject: where cameras recorded it together, its
 views are near duplicates. It is known by the metadata columns subject and replication (and setup,
-where there is one), or what data sets call them (`SUBJECT`, `REPLICATION`); without them every clip
+where there is one), or what data sets call them (`SUBJECT`, `REPLICATION`); a clip without them
 counts as a performance of its own.
 """
 
@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.archive import Archive
+from shapmix.data.clip import known
 from shapmix.data.longtail import shuffled
 
 Indices = npt.NDArray[np.int64]
@@ -31,8 +31,8 @@ def left_out_validation(
     """Up to `per_class` clips of each class from those that a long tail left out.
 
     Within a class, those least like the training part come first: clips of subjects that the
-    training part has not at all; of subjects that it has not in this class; of performances that
-    it has not; then any. Among equals a seeded shuffle decides.
+    training part has not at all; of subjects that it has not in this class, or that are unknown;
+    of performances that it has not; then any. Among equals a seeded shuffle decides.
 
     Args:
         train, left_out: disjoint indices into the archive.
@@ -92,21 +92,30 @@ def _likeness(archive: Archive, train: Indices, candidates: Indices) -> dict[int
         return subject, (subject, archive.labels[i]), performances[i]
 
     seen = {trait for i in train.tolist() for trait in enumerate(traits(i))}
-    return {i: sum(trait in seen for trait in enumerate(traits(i))) for i in candidates.tolist()}
+    return {
+        i: 1 if subjects[i] is None else sum(trait in seen for trait in enumerate(traits(i)))
+        for i in candidates.tolist()
+    }
 
 
 def _performances(archive: Archive) -> list[Hashable]:
     """One key a clip, equal for clips of one performance."""
-    columns = [_column(archive, names) for names in (SUBJECT, REPLICATION, ("setup",))]
-    if columns[0] is None or columns[1] is None:
+    subjects, replications = _column(archive, SUBJECT), _column(archive, REPLICATION)
+    if subjects is None or replications is None:
         return list(archive.names)
-    known = [column.tolist() for column in columns if column is not None]
-    return list(zip(archive.labels.tolist(), *known, strict=True))
+    setups = _column(archive, ("setup",)) or [None] * len(archive)
+    told = zip(archive.labels.tolist(), subjects, replications, setups, strict=True)
+    return [
+        name if None in key[1:3] else key for name, key in zip(archive.names, told, strict=True)
+    ]
 
 
-def _column(archive: Archive, names: Sequence[str]) -> npt.NDArray[Any] | None:
-    """The first metadata column of one of these names; None without one."""
-    return next((archive.metadata[name] for name in names if name in archive.metadata), None)
+def _column(archive: Archive, names: Sequence[str]) -> list[int | str | None] | None:
+    """The first metadata column of one of these names, None where unknown; None without one."""
+    found = next((archive.metadata[name] for name in names if name in archive.metadata), None)
+    if found is None:
+        return None
+    return [v if k else None for v, k in zip(found.tolist(), known(found).tolist(), strict=True)]
 
 
 def _shuffled_rank(archive: Archive, indices: Indices, seed: int) -> dict[int, int]:

@@ -39,7 +39,7 @@ from shapmix.data.importers.classes import Classes, find_classes
 from shapmix.data.importers.coco_videos import MAX_BYTES, Video, compact, find_videos, own_labels
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.json_files import SingleFile, read_json
-from shapmix.data.importers.label_files import Labels, clip_names, find_labels
+from shapmix.data.importers.label_files import Labels, Metadata, clip_names, find_labels
 from shapmix.data.importers.missing_joints import mended
 from shapmix.data.importers.peek import Peek
 from shapmix.data.importers.persons import check_max_persons, persons_of_clip
@@ -149,7 +149,7 @@ class Coco:
     def _clip(
         self, file: str, video: Video, clip: str, is_one_of_several: bool, report: ImportReport
     ) -> Clip:
-        metadata: Mapping[str, int | str] = {}
+        metadata: Metadata = {}
         if self.labels is None:
             value: object = video.label(clip)
         else:

@@ -24,10 +24,11 @@ HOW = (
 OWN = ("clip", "label")
 NO_LABELS = "none"  # in place of a CSV: the source has no labels, or nobody asks for them
 UNLABELLED = "unlabelled"  # the label of all its clips then
+MISSING = ("", "nan", "na", "n/a", "null", "none", "<na>")  # among numbers, in lower case
 # Columns in which pandas writes the numbers of the rows.
 INDEX = re.compile(r"|Unnamed: \d+(_level_\d+|\.\d+)?|__index_level_\d+__")
 
-Metadata = Mapping[str, int | str]
+Metadata = Mapping[str, int | str | None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Labels:
         """Metadata of the clip of this path in the source, whose label is known."""
         values = (self._row(clip) or ())[1:]
         kinds = zip(self.columns.items(), values, strict=bool(values))
-        return {name: value if kind is str else as_int(value) or 0 for (name, kind), value in kinds}
+        return {name: typed(value, kind) for (name, kind), value in kinds}
 
     def check_used(self) -> None:
         """SourceError when the CSV names clips and none of them is a file."""
@@ -177,12 +178,15 @@ def sniff_separator(header: str) -> str:
     return max(SEPARATORS, key=header.count)
 
 
-def column_types(columns: Mapping[str, Iterable[str]]) -> dict[str, type[int] | type[str]]:
-    """int for the columns of which all values are plain whole numbers, else str."""
-    return {
-        name: int if all(as_int(value) is not None for value in values) else str
-        for name, values in columns.items()
-    }
+def column_type(values: Collection[str]) -> type[int] | type[str]:
+    """int where all values are plain whole numbers but those that are missing, else str."""
+    numbers = [value for value in values if value.lower() not in MISSING]
+    return int if numbers and all(as_int(value) is not None for value in numbers) else str
+
+
+def typed(value: str, kind: type[int] | type[str]) -> int | str | None:
+    """A value of a column of this type, None where it is missing: in a text only "" is."""
+    return as_int(value) if kind is int else value or None
 
 
 def as_int(value: str) -> int | None:
@@ -226,7 +230,7 @@ def _read_csv(path: str) -> tuple[dict[str, type[int] | type[str]], dict[str, tu
     clip, label = map(header.index, OWN)
     kept = [at for at, name in enumerate(header) if name not in OWN and not INDEX.fullmatch(name)]
     names = metadata_names(header[at] for at in kept)
-    columns = column_types({names[header[at]]: [row[at] for row in rows] for at in kept})
+    columns = {names[header[at]]: column_type({row[at] for row in rows}) for at in kept}
     by_clip: dict[str, tuple[str, ...]] = {}
     for row in rows:
         its = (row[label], *(row[at] for at in kept))

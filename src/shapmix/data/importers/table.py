@@ -18,7 +18,8 @@ separator of a CSV may be a comma, a semicolon or a tab; its encoding is UTF-8. 
     label     class of the clip, a name or an id, the same in all its rows
     z, score, person, fps    if you have them; a score goes from 0, not seen, upwards
     others    become metadata of the clip (subject, camera, ...) and must not change within it;
-              those that change within most clips are left out
+              those that change within most clips are left out. Whole numbers stay numbers where
+              some are missing (empty, NaN): these are unknown; in a text only the empty one is
 
 In a folder, a table without the column clip is one clip, and without the column label its label is
 the name of its folder: mine/wave/001.csv. --labels labels.csv gives labels by clip. Instead of
@@ -174,7 +175,7 @@ def _kinds(found: Survey) -> tuple[dict[str, type[int] | type[str]], list[str]]:
     """Types of the metadata columns, and the columns that are none: they change in most clips."""
     changing = [name for name, its in found.metadata.items() if 2 * its.changing > len(found.clips)]
     kinds: dict[str, type[int] | type[str]] = {
-        name: int if its.is_whole else str
+        name: int if its.kinds == {int} else str
         for name, its in found.metadata.items()
         if name not in changing
     }

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
 from shapmix.data.importers.base import ImportReport, SourceError
 from shapmix.data.importers.classes import MULTI_LABEL, Classes
-from shapmix.data.importers.label_files import Labels, as_int
+from shapmix.data.importers.label_files import Labels, as_int, typed
 from shapmix.data.importers.missing_joints import mended
 from shapmix.data.importers.table_files import numbers, texts
 from shapmix.data.importers.user_layouts import (
@@ -124,13 +124,13 @@ class ClipReader:
 
     def _clip(self, rows: Any, name: str, report: ImportReport) -> Clip:
         label = self.classes.label(self._label(rows, name), name)
-        metadata: dict[str, int | str] = {}
+        metadata: dict[str, int | str | None] = {}
         for column, kind in self.columns.items():
             values = _unique(rows, column)
             if len(values) > 1:
                 reason = f"column {column!r} changes within a clip (--drop {column} leaves it out)"
                 raise ClipError(reason, name, f"{column} is {values[0]!r} and {values[1]!r}")
-            metadata[column] = values[0] if kind is str else as_int(values[0]) or 0
+            metadata[column] = typed(values[0], kind)
         if self.labels is not None:
             metadata |= self.labels.metadata(self.paths.get(name, name))
         keypoints = self._keypoints(rows, name, report)

@@ -17,14 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.importers.base import MIB, SourceError
-from shapmix.data.importers.label_files import INDEX, known_name, sniff_separator
+from shapmix.data.importers.label_files import INDEX, MISSING, known_name, sniff_separator
 from shapmix.suggest import did_you_mean
 
 BLOCK_BYTES = 8 * MIB
 BATCH_ROWS = 65_536
 MOST_GROUP_BYTES = 512 * MIB  # of a Parquet row group, unpacked
 MOST_COLUMNS = 10_000
-MISSING = ("", "nan", "na", "n/a", "null", "none")
 SUFFIXES = (".csv", ".tsv", ".parquet")
 NOT_UTF8 = 'not UTF-8 text; save it with encoding="utf-8"'
 
@@ -268,12 +267,23 @@ def _parquet(path: Path) -> ParquetFile:
 
 
 def texts(table: Any, column: str) -> Any:
-    """A column as text without space around it, missing values as ""."""
+    """A column as text without space around it, missing values as "".
+
+    Numbers and truth values are spelt as pandas writes them to a CSV: 1.0, True.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     try:
-        values = _decoded(table[column]).cast(pa.string())
+        found = _decoded(table[column])
+        values = found.cast(pa.string())
+        if pa.types.is_floating(found.type):
+            whole = pc.and_(pc.equal(found, pc.floor(found)), pc.less(pc.abs(found), 2.0**53))
+            digits = pc.if_else(whole, found, 0).cast(pa.int64()).cast(pa.string())
+            values = pc.if_else(whole, pc.binary_join_element_wise(digits, ".0", ""), values)
+            values = pc.if_else(pc.is_nan(found), pa.scalar(None, pa.string()), values)
+        elif pa.types.is_boolean(found.type):
+            values = pc.utf8_capitalize(values)
         return pc.fill_null(pc.utf8_trim_whitespace(values), "")
     except pa.ArrowException as error:
         detail = f"column {column!r} holds {table[column].type}, expected texts or numbers"

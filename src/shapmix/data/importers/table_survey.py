@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.importers.base import MIB, SourceError
-from shapmix.data.importers.label_files import as_int
+from shapmix.data.importers.label_files import MISSING, column_type
 from shapmix.data.importers.table_files import texts
 from shapmix.data.importers.table_tidy import TidyFile
 
@@ -40,11 +40,11 @@ class Column:
     """A metadata column, as far as it was read.
 
     Attributes:
-        is_whole: whether it has whole numbers only.
+        kinds: types of its values, as far as they are not missing.
         changing: the number of clips within which it changes.
     """
 
-    is_whole: bool = True
+    kinds: set[type[int] | type[str]] = field(default_factory=set)
     changing: int = 0
     _value: str = ""  # in the last row
     _clip: int = 0  # the number of the last clip in which it changed
@@ -59,7 +59,7 @@ class Column:
         """
         encoded = values.combine_chunks().dictionary_encode()
         codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
-        self.is_whole = self.is_whole and all(as_int(name) is not None for name in names)
+        self.kinds |= {column_type([name]) for name in names if name.lower() not in MISSING}
         differs = np.concatenate([[continued and names[codes[0]] != self._value], np.diff(codes)])
         same_clip = np.concatenate([[True], np.diff(clip) == 0])
         changed = np.unique(clip[(differs != 0) & same_clip])
