@@ -10,6 +10,7 @@ import numpy as np
 from shapmix.data.clip import ArchiveInfo, Keypoints
 from shapmix.data.importers.user_layouts import nearest_joint, spelling
 from shapmix.layouts import Layout
+from shapmix.suggest import composed
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
@@ -64,8 +65,8 @@ def find_adaptation(found: ArchiveInfo, layout: Layout, channels: str, units: st
 
 def matching_classes(found: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
     """Which class of a model those of a source are, by name: "DrinkWater" is "drink water"."""
-    known = {form(name): k for form in (spelling, str) for k, name in enumerate(wanted)}
-    places = {name: known.get(name, known.get(spelling(name))) for name in found}
+    known = {form(name): k for form in (spelling, composed) for k, name in enumerate(wanted)}
+    places = {name: known.get(composed(name), known.get(spelling(name))) for name in found}
     return {name: k for name, k in places.items() if k is not None}
 
 

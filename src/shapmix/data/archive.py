@@ -41,7 +41,7 @@ from shapmix.data.clip import (
     Keypoints,
     checked_clip,
 )
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import composed, did_you_mean
 
 __all__ = [
     "Archive",
@@ -325,11 +325,22 @@ class Archive:
 
     def index(self, name: str) -> int:
         """Position of the clip called `name`; ArchiveError when there is none."""
-        try:
-            return self._index[name]
-        except KeyError:
+        found = self.find(name)
+        if found is None:
             hint = did_you_mean(name, self.names)
-            raise ArchiveError(f"no clip {name!r} in {self.path.name}{hint}") from None
+            raise ArchiveError(f"no clip {name!r} in {self.path.name}{hint}")
+        return found
+
+    def find(self, name: str) -> int | None:
+        """Position of the clip of this name, if need be in another Unicode form; None if nowhere.
+
+        (Archives of other programs and of older versions may have names that are not composed.)
+        """
+        return self._index.get(name, self._composed.get(composed(name)))
+
+    @cached_property
+    def _composed(self) -> dict[str, int]:
+        return {composed(name): i for i, name in enumerate(self.names)}
 
     @cached_property
     def fingerprint(self) -> str:

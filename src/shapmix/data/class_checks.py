@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.findings import Case, Finding, Severity, counted
+from shapmix.suggest import composed
 
 
 def gini_coefficient(counts: npt.ArrayLike) -> float:
@@ -58,19 +59,19 @@ def check_classes(case: Case) -> Iterator[Finding]:
 
 
 def check_class_names(case: Case) -> Iterator[Finding]:
-    """Numbers among the names of the classes, and names that differ in case or blanks only."""
+    """Numbers among the names of the classes, and names that look alike but for case and blanks."""
     names = case.archive.info.class_names
     spelt: dict[str, list[int]] = defaultdict(list)
     for k, name in enumerate(names):
-        spelt[" ".join(name.casefold().split())].append(k)
+        spelt[" ".join(composed(name).casefold().split())].append(k)
     alike = [classes for classes in spelt.values() if len(classes) > 1]
     if alike:
         shown = ", ".join(" = ".join(repr(names[k]) for k in classes) for classes in alike[:4])
         more = f" and {len(alike) - 4} more" if len(alike) > 4 else ""
         yield Finding(
             "warning",
-            f"{counted(len(alike), 'group')} of classes differ in upper and lower case or blanks "
-            f"only: {shown}{more}",
+            f"{counted(len(alike), 'group')} of classes differ in upper and lower case, blanks "
+            f"or the Unicode form only: {shown}{more}",
             "if it is one action in two spellings, the network has to tell it from itself",
             "spell the labels of the source alike, and import again",
         )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.layouts import Layout, LayoutError
+from shapmix.suggest import composed
 
 Keypoints = npt.NDArray[np.float32]
 
@@ -48,7 +49,8 @@ class Clip:
     """One recorded sequence.
 
     Attributes:
-        name: unique in its archive.
+        name: unique in its archive, where it and the texts of the metadata are kept in Unicode's
+            composed form (NFC).
         label: class index, 0..K-1.
         keypoints: (T, M, V, C) float32: real frames only, present persons only, joints in the
             order of the layout; metres for 3D, pixels or normalised for 2D.
@@ -180,6 +182,8 @@ def known(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 def checked_clip(clip: Clip, info: ArchiveInfo) -> Clip:
     """`clip` with its own, contiguous float32 keypoints, once it is known to obey the rules.
 
+    Its texts are in composed form then, so that names of files match names in lists.
+
     Raises:
         ClipError: naming the clip and, for a value that is not finite, the frame and the joint.
     """
@@ -195,8 +199,13 @@ def checked_clip(clip: Clip, info: ArchiveInfo) -> Clip:
         raise ClipError("bad fps", name, f"fps is {fps!r}, expected a positive number or None")
     _check_metadata(clip)
     keypoints = _checked_keypoints(name, clip.keypoints, info)
-    metadata = {k: int(v) if _is_int(v) else v for k, v in clip.metadata.items()}
-    return Clip(name, int(label), keypoints, None if fps is None else float(fps), metadata)
+    metadata = {
+        key: int(value) if _is_int(value) else composed(value) if isinstance(value, str) else None
+        for key, value in clip.metadata.items()
+    }
+    return Clip(
+        composed(name), int(label), keypoints, None if fps is None else float(fps), metadata
+    )
 
 
 def _checked_keypoints(name: str, keypoints: Any, info: ArchiveInfo) -> Keypoints:

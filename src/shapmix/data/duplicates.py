@@ -18,6 +18,7 @@ from shapmix.data.clip import known
 from shapmix.data.findings import Case, Finding, counted
 from shapmix.data.near_copies import TOLERANCE, near_and_altered
 from shapmix.data.survey import Survey, survey
+from shapmix.suggest import composed
 
 PAIRS = (("train", "test"), ("train", "val"), ("val", "test"))
 SEVERE = (("train", "test", "copies"), ("train", "test", "near copies"))
@@ -112,10 +113,10 @@ def _equated(case: Case, groups: Groups) -> tuple[str, ...]:
 
 
 def check_names(case: Case) -> Iterator[Finding]:
-    """Names that differ in upper and lower case only."""
+    """Names that look alike but for upper and lower case."""
     folded: dict[str, list[int]] = defaultdict(list)
     for i, name in enumerate(case.archive.names):
-        folded[name.casefold()].append(i)
+        folded[composed(name).casefold()].append(i)
     groups = [group for group in folded.values() if len(group) > 1]
     if not groups:
         return
@@ -123,8 +124,8 @@ def check_names(case: Case) -> Iterator[Finding]:
     apart = [g for g in groups if len({part_of[i] for i in g if i in part_of}) > 1]
     yield Finding(
         "warning" if apart else "note",
-        f"{counted(len(groups), 'name')} of clips differ in upper and lower case only"
-        + (f", {len(apart)} of them between parts of the split" if apart else ""),
+        f"{counted(len(groups), 'name')} of clips differ in upper and lower case or the Unicode "
+        "form only" + (f", {len(apart)} of them between parts of the split" if apart else ""),
         "they are often one recording, taken in twice",
         "compare these clips, and leave one of each out of the source if they are the same",
         _equated(case, apart or groups),

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.data.clip import known
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import composed, did_you_mean
 
 Mask = npt.NDArray[np.bool_]
 Column = npt.NDArray[Any]
@@ -83,7 +83,7 @@ def decide(expression: str, columns: Mapping[str, Column]) -> Truth:
     if len(expression) > MAX_LENGTH:
         raise ExpressionError(f"expression of {len(expression)} characters; at most {MAX_LENGTH}")
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        tree = ast.parse(composed(expression.strip()), mode="eval")
         return _condition(tree.body, columns)
     except ExpressionError as error:
         raise ExpressionError(f"{error} in expression {_shortened(expression)}") from None

@@ -25,7 +25,7 @@ from shapmix.data.importers.label_files import NO_LABELS
 from shapmix.data.importers.peek import is_hidden
 from shapmix.data.split_file import PARTS, Split, indices_of
 from shapmix.layouts import CATALOG, Layout
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import composed, did_you_mean
 
 # Formats of which a source may be one file; of the others, a lone file is put into a folder.
 OF_ONE_FILE = ("pyskl-pkl", "ctrgcn-npz", "coco", "table")
@@ -74,7 +74,7 @@ class Recordings:
         def read() -> Iterator[Recording]:
             names = []
             for recording in self._read():
-                if recording.name == name:
+                if composed(recording.name) == composed(name):
                     yield recording
                     return
                 names.append(recording.name)

@@ -120,8 +120,7 @@ class Split:
 
 def indices_of(archive: Archive, names: Sequence[str], source: str | Path) -> Indices:
     """Sorted positions of the clips called `names`; SplitError when the archive lacks any."""
-    known = set(archive.names)
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if archive.find(name) is None]
     if unknown:
         raise SplitError(
             f"not in {archive.path.name}, but in {source}: {listed(unknown)}; "

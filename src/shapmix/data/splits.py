@@ -21,7 +21,7 @@ from shapmix.data.expression import ExpressionError, Truth, columns_of, decide
 from shapmix.data.longtail import class_counts, draw_long_tail, long_tail_counts
 from shapmix.data.split_file import Split, SplitError, indices_of, listed
 from shapmix.data.validation import Indices, left_out_validation, stratified_validation
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import composed, did_you_mean
 
 __all__ = [
     "ExpressionError",
@@ -180,7 +180,7 @@ def read_names(path: str | os.PathLike[str]) -> list[str]:
         if not isinstance(name, str):
             expected = 'a name or an object with "file_name"'
             raise SplitError(f"entry {len(names)} of {path} is {entry!r}, expected {expected}")
-        names.append(name)
+        names.append(composed(name))
     if len(set(names)) != len(names):
         raise SplitError(f"{path} names {len(names) - len(set(names))} clips twice")
     return names

@@ -30,7 +30,7 @@ from shapmix.inference.model_card import model_card
 from shapmix.inference.pretrained import PretrainedError, read_config, read_tensors, write_files
 from shapmix.layouts import Layout
 from shapmix.mixing.values import evaluation
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import did_you_mean, position
 
 Array = NDArray[np.float32]
 
@@ -293,9 +293,10 @@ def class_index(label: int | str, class_names: Sequence[str]) -> int:
         ValueError: there is no such class.
     """
     if isinstance(label, str):
-        if label not in class_names:
+        found = position(label, class_names)
+        if found is None:
             raise ValueError(f"there is no class {label!r}{did_you_mean(label, class_names)}")
-        return list(class_names).index(label)
+        return found
     if not 0 <= label < len(class_names):
         raise ValueError(f"there is no class {label}; expected 0 to {len(class_names) - 1}")
     return label

@@ -33,7 +33,7 @@ from shapmix.reporting.drawing import (
     strip_axes,
 )
 from shapmix.reporting.runs import Run, load_saliency
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import did_you_mean, position
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -258,8 +258,8 @@ def _choose_classes(run: Run, classes: Sequence[int | str] | None) -> list[int]:
 
 
 def _find_class(run: Run, name: int | str) -> int:
-    if isinstance(name, str) and name in run.class_names:
-        return run.class_names.index(name)
+    if isinstance(name, str) and (found := position(name, run.class_names)) is not None:
+        return found
     if isinstance(name, int) and 0 <= name < len(run.class_names):
         return name
     hint = did_you_mean(str(name), run.class_names)

@@ -1,7 +1,7 @@
 """From the labels of a source, ids or names, to class indices 0..K-1 and class names.
 
 Ids need names from somewhere: a list in the order of the ids, given as a file or on the command
-line. Without one, the classes are called after their ids.
+line. Without one, the classes are called after their ids. All names are composed (Unicode's NFC).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from shapmix.data.clip import ClipError
 from shapmix.data.importers.base import SourceError
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import composed, did_you_mean
 
 MOST_CLASSES = 100_000  # an id beyond is no class
 MULTI_LABEL = (
@@ -43,8 +43,8 @@ class Classes:
         """Class index of an id or a name; ClipError, for a clip of this name, when unknown."""
         if isinstance(value, list | tuple | set):
             raise ClipError("several labels", clip, f"labels are {value!r}; {MULTI_LABEL}")
-        if isinstance(value, str) and value in self._index:
-            return self._index[value]
+        if isinstance(value, str) and composed(value) in self._index:
+            return self._index[composed(value)]
         number = as_id(value)
         if number is not None and self.base is None and str(number) in self._index:
             return self._index[str(number)]
@@ -98,7 +98,7 @@ def find_classes(
     for label in labels:
         if isinstance(label, list | tuple | set):
             raise SourceError(f"a clip has labels {label!r}; {MULTI_LABEL}")
-        found.add(label)
+        found.add(composed(label) if isinstance(label, str) else label)
     if not found:
         raise SourceError("no clip of the source has a label")
     if label_base not in (None, 0, 1):
@@ -201,6 +201,7 @@ def read_class_names(given: str) -> Names:
             raise SourceError(f"cannot read the class names in {path}: {error}") from error
     if not names or not all(isinstance(name, str) and name for name in names):
         raise SourceError(f"class names are {given!r}: expected at least one, none of them empty")
+    names = [composed(name) for name in names]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SourceError(f"the class name {twice!r} occurs twice in {given}")

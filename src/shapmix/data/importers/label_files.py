@@ -7,13 +7,14 @@ import hashlib
 import io
 import keyword
 import re
+import unicodedata
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from shapmix.data.clip import BUILT_IN_COLUMNS, ClipError
 from shapmix.data.importers.base import MIB, ImportReport, SourceError
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import composed, did_you_mean
 
 MAX_BYTES = 32 * MIB
 SEPARATORS = ",;\t"
@@ -128,8 +129,9 @@ def find_labels(files: Sequence[str], labels_csv: str | None) -> Labels:
     return Labels(tuple(sorted(folders)))
 
 
-def _spellings(clip: str) -> tuple[str, str, str, str]:
+def _spellings(file: str) -> tuple[str, str, str, str]:
     """How a CSV may name a clip: by path or by name, with or without extension."""
+    clip = composed(file)
     path = PurePosixPath(clip)
     return clip, clip.removesuffix(path.suffix), path.name, path.stem
 
@@ -161,16 +163,19 @@ def _hint(file: str, clips: Collection[str]) -> str:
 
 
 def folder_label(name: str) -> str | None:
-    """The folder of a file in the source; None for a file at the top."""
-    return PurePosixPath(name).parent.name or None
+    """The folder of a file in the source, composed; None for a file at the top."""
+    return composed(PurePosixPath(name).parent.name) or None
 
 
 def clip_names(files: Sequence[str]) -> dict[str, str]:
-    """File -> name of its clip: without folders and extension; with folders where names repeat."""
-    stems = {name: PurePosixPath(name).stem or name for name in files}
+    """File -> name of its clip: without folders and extension; with folders where names repeat.
+
+    Files keep the names by which they are opened; those of clips are composed (Unicode's NFC).
+    """
+    stems = {name: composed(PurePosixPath(name).stem or name) for name in files}
     if len(set(stems.values())) == len(stems):
         return stems
-    return {name: name.removesuffix(PurePosixPath(name).suffix) for name in files}
+    return {name: composed(name.removesuffix(PurePosixPath(name).suffix)) for name in files}
 
 
 def sniff_separator(header: str) -> str:
@@ -202,12 +207,15 @@ def as_int(value: str) -> int | None:
 def metadata_names(columns: Iterable[str]) -> dict[str, str]:
     """Column -> its name as metadata: "video path" is kept as video_path, "name" as name_.
 
+    In the form that names have in an expression, where Python makes them NFKC.
+
     Raises:
         SourceError: two columns would have one name.
     """
     names: dict[str, str] = {}
     for column in columns:
-        name = re.sub(r"\W+", "_", column).strip("_") or "column"
+        plain = unicodedata.normalize("NFKC", column)
+        name = re.sub(r"\W+", "_", plain).strip("_") or "column"
         name = f"_{name}" if name[0].isdecimal() else name
         if not name.isidentifier() or keyword.iskeyword(name) or name in BUILT_IN_COLUMNS:
             name = f"{name}_"
@@ -247,7 +255,7 @@ def _rows(path: str) -> tuple[list[str], list[list[str]]]:
     try:
         if not Path(path).is_file() or Path(path).stat().st_size > MAX_BYTES:
             raise OSError(f"it is no file of at most {MAX_BYTES // MIB} MiB")
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = composed(Path(path).read_text(encoding="utf-8-sig"))
         reader = csv.reader(io.StringIO(text), delimiter=sniff_separator(text.partition("\n")[0]))
         found = next(reader, [])
         header = [known_name(name, OWN, found) for name in found]

@@ -52,7 +52,7 @@ from shapmix.data.importers.table_clips import ClipReader, joint_numbers
 from shapmix.data.importers.table_files import SUFFIXES, TableFile, open_table
 from shapmix.data.importers.table_survey import Run, Survey, survey
 from shapmix.data.importers.table_tidy import NEEDED, OPTIONAL, TidyFile, tidied
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import composed, did_you_mean
 
 MAX_CLIP_BYTES = 32 * MIB  # of the rows of one clip
 
@@ -140,7 +140,7 @@ def _files(source: Path, paths: Sequence[Path], options: Options) -> list[TidyFi
     """The tables; where no column says so, a file is a clip and its folder the label."""
     rename = _renaming(options.rename)
     opened = [open_table(path, rename, NEEDED + OPTIONAL) for path in paths]
-    dropped = [name.strip() for name in (options.drop or "").split(",") if name.strip()]
+    dropped = [name.strip() for name in composed(options.drop or "").split(",") if name.strip()]
     for name in dropped:
         if name not in opened[0].columns:
             hint = did_you_mean(name, opened[0].columns)
@@ -204,7 +204,7 @@ def _paths(source: Path, labels: str | None) -> tuple[list[Path], int]:
 
 
 def _renaming(rename: str | None) -> dict[str, str]:
-    pairs = [pair.split("=") for pair in (rename or "").split(",") if pair.strip()]
+    pairs = [pair.split("=") for pair in composed(rename or "").split(",") if pair.strip()]
     if any(len(pair) != 2 or not all(map(str.strip, pair)) for pair in pairs):
         raise SourceError(f"rename is {rename!r}, expected such as video=clip,keypoint=joint")
     return {old.strip(): new.strip() for old, new in pairs}

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from shapmix.data.importers.base import MIB, SourceError
 from shapmix.data.importers.label_files import INDEX, MISSING, known_name, sniff_separator
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import composed, did_you_mean
 
 BLOCK_BYTES = 8 * MIB
 BATCH_ROWS = 65_536
@@ -239,7 +239,7 @@ def _csv(path: Path) -> CsvFile:
     if header.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in header:
         raise ValueError(NOT_UTF8)
     try:
-        text = header.decode("utf-8-sig")
+        text = composed(header.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ValueError(NOT_UTF8) from None
     if "\r" in text.rstrip("\r\n"):
@@ -263,11 +263,13 @@ def _parquet(path: Path) -> ParquetFile:
         raise ValueError(str(error)) from error
     if any(not 0 <= group.total_byte_size <= MOST_GROUP_BYTES for group in groups):
         raise ValueError(f"a row group has over {MOST_GROUP_BYTES // MIB} MiB; write smaller ones")
-    return ParquetFile(path, names, names, 0, sum(group.num_rows for group in groups))
+    return ParquetFile(
+        path, tuple(map(composed, names)), names, 0, sum(group.num_rows for group in groups)
+    )
 
 
 def texts(table: Any, column: str) -> Any:
-    """A column as text without space around it, missing values as "".
+    """A column as composed text without space around it, missing values as "".
 
     Numbers and truth values are spelt as pandas writes them to a CSV: 1.0, True.
     """
@@ -284,7 +286,9 @@ def texts(table: Any, column: str) -> Any:
             values = pc.if_else(pc.is_nan(found), pa.scalar(None, pa.string()), values)
         elif pa.types.is_boolean(found.type):
             values = pc.utf8_capitalize(values)
-        return pc.fill_null(pc.utf8_trim_whitespace(values), "")
+        values = pc.fill_null(pc.utf8_trim_whitespace(values), "")
+        is_ascii = pc.all(pc.string_is_ascii(values)).as_py()
+        return values if is_ascii else pc.utf8_normalize(values, "NFC")
     except pa.ArrowException as error:
         detail = f"column {column!r} holds {table[column].type}, expected texts or numbers"
         raise SourceError(detail) from error

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from shapmix.data.importers.base import SourceError
 from shapmix.layouts import CATALOG, Layout, LayoutError, get_layout
-from shapmix.suggest import did_you_mean
+from shapmix.suggest import composed, did_you_mean
 
 
 def named_layout(layout: str) -> Layout:
@@ -105,7 +105,7 @@ def layout_of_names(joints: Sequence[str], layout: str | None, where: str) -> La
 
 def spelling(joint: str) -> str:
     """A name in one spelling: `LeftShoulder`, `left shoulder` and `left_shoulder` are the same."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+", joint)
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+", composed(joint))
     return "_".join(words).lower() or joint
 
 
