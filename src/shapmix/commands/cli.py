@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words = _prepared(words)
     except (ValueError, OSError) as error:
-        print(f"shapmix {words[0]}: {error}", file=sys.stderr)
+        print(f"shapmix {words[0]}: {_said(error)}", file=sys.stderr)
         return 1
     parser, parsers = build_parser(words)
     if words[0] in parsers:
@@ -178,9 +178,18 @@ def _run(args: Namespace) -> int:
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get("SHAPMIX_TRACEBACK"):
             traceback.print_exc()
-        print(f"shapmix {args.command}: {error}", file=sys.stderr)
+        print(f"shapmix {args.command}: {_said(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _said(error: Exception) -> str:
+    """An error as people read it: of the system's, the file and what to do, not the number."""
+    from shapmix.data.reading import reason
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {reason(error)}"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from shapmix.data.clip import (
     Keypoints,
     checked_clip,
 )
+from shapmix.data.reading import reason
 from shapmix.suggest import composed, did_you_mean
 
 __all__ = [
@@ -236,6 +237,11 @@ class Archive:
             raise ArchiveError(f"{self.path}: {error}") from error
         except FileNotFoundError:
             raise ArchiveError(f"{self.path}: no such file") from None
+        except (IsADirectoryError, PermissionError) as error:
+            raise ArchiveError(
+                f"{self.path} cannot be opened: {reason(error)}. An archive is an .arrow file that "
+                "`shapmix import` made"
+            ) from error
         except (pa.ArrowException, OSError, MemoryError, ValueError) as error:
             raise ArchiveError(f"{self.path} cannot be read ({error}); {REMAKE}") from error
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from shapmix.counts import shot_bins
 from shapmix.data.archive import Archive, atomic_file
 from shapmix.data.longtail import Counts, class_counts, imbalance_factor
+from shapmix.data.reading import reason
 
 Indices = npt.NDArray[np.int64]
 
@@ -114,7 +115,10 @@ class Split:
         except SplitError as error:
             raise SplitError(f"{path}: {error}") from error
         except (OSError, ValueError, RecursionError) as error:
-            raise SplitError(f"cannot read split {path}: {error}") from error
+            raise SplitError(
+                f"cannot read split {path}: {reason(error)}; expected a .json file, made by "
+                "`shapmix split`"
+            ) from error
         return split
 
 

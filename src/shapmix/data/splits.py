@@ -19,6 +19,7 @@ from shapmix.data.clip import known
 from shapmix.data.duplicates import Groups, all_copies, without_copies
 from shapmix.data.expression import ExpressionError, Truth, columns_of, decide
 from shapmix.data.longtail import class_counts, draw_long_tail, long_tail_counts
+from shapmix.data.reading import reason
 from shapmix.data.split_file import Split, SplitError, indices_of, listed
 from shapmix.data.validation import Indices, left_out_validation, stratified_validation
 from shapmix.suggest import composed, did_you_mean
@@ -171,7 +172,10 @@ def read_names(path: str | os.PathLike[str]) -> list[str]:
         text = path.read_text(encoding="utf-8")
         entries = json.loads(text) if path.suffix == ".json" else _lines(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise SplitError(f"cannot read the list {path}: {error}") from error
+        raise SplitError(
+            f"cannot read the list {path}: {reason(error)}; expected names of clips, one a line in "
+            "a .txt, or a JSON list"
+        ) from error
     if not isinstance(entries, list):
         raise SplitError(f"{path} holds a {type(entries).__name__}, expected a JSON list")
     names: list[str] = []

@@ -61,10 +61,17 @@ def switches() -> frozenset[str]:
 
 
 def recognise(source: str | os.PathLike[str]) -> dict[str, str]:
-    """Formats that a source looks like, the most particular first, and why."""
+    """Formats that a source looks like, the most particular first, and why.
+
+    Raises:
+        OSError, SourceError: the file, or a folder in it, cannot be read.
+    """
     from shapmix.data.importers.peek import Peek
 
     peek = Peek(Path(source))
+    if peek.source.is_file():
+        with peek.source.open("rb"):
+            pass
     reasons = {name: load_importer(name).recognise(peek) for name in IMPORTERS}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 from shapmix.data.clip import ClipError
 from shapmix.data.importers.base import SourceError
+from shapmix.data.reading import reason
 from shapmix.suggest import composed, did_you_mean
 
 MOST_CLASSES = 100_000  # an id beyond is no class
+LIST = re.compile(r"""\[\s*(|\d+|(?P<quote>["']).*(?P=quote)|[^\[\]]*,[^\[\]]*)\s*\]""")
 MULTI_LABEL = (
     "a clip has one class here; cut it into one clip a label, or choose its main label, and import "
     "again"
@@ -129,10 +131,13 @@ def find_classes(
 def _refuse_several(labels: set[object]) -> None:
     """SourceError for text that joins labels which also occur alone, such as "walk, sit".
 
-    A comma may well be part of a name, so all its parts must occur; of a bar or semicolon, one.
+    A comma may well be part of a name, so all its parts must occur; of a bar or semicolon, one. A
+    list as Python or JSON writes it is never a name; "[left] wave" may be one.
     """
     texts = {label.strip() for label in labels if isinstance(label, str)}
     for text in sorted(texts):
+        if LIST.fullmatch(text):
+            raise SourceError(f"the label {text!r} is a list; {MULTI_LABEL}")
         for separator, enough in ((",", all), ("+", all), ("|", any), (";", any)):
             parts = [part.strip() for part in text.split(separator)]
             if len(parts) > 1 and enough(part in texts for part in parts):
@@ -198,7 +203,7 @@ def read_class_names(given: str) -> Names:
         try:
             names, base = _from_file(path.suffix, path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError, KeyError, csv.Error) as error:
-            raise SourceError(f"cannot read the class names in {path}: {error}") from error
+            raise SourceError(f"cannot read the class names in {path}: {reason(error)}") from error
     if not names or not all(isinstance(name, str) and name for name in names):
         raise SourceError(f"class names are {given!r}: expected at least one, none of them empty")
     names = [composed(name) for name in names]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import stat
 import zipfile
@@ -14,7 +13,8 @@ from typing import Any
 from shapmix.data.clip import ClipError
 from shapmix.data.importers.base import MIB, SourceError, Unit
 from shapmix.data.importers.inflate import inflate
-from shapmix.data.importers.peek import UNREADABLE, is_hidden
+from shapmix.data.importers.peek import UNREADABLE, is_hidden, visible_files
+from shapmix.data.reading import reason
 
 
 @dataclass
@@ -82,7 +82,7 @@ class SourceFiles:
         except ClipError:
             raise
         except UNREADABLE as error:
-            raise ClipError("unreadable file", _clip(name), f"{name}: {error}") from error
+            raise ClipError("unreadable file", _clip(name), f"{name}: {reason(error)}") from error
 
     def _from_folder(self, name: str) -> bytes:
         path = self.source / name
@@ -131,18 +131,14 @@ def _clip(name: str) -> str:
 
 def _folder(source: Path) -> list[tuple[str, int, int]]:
     """Name, size and time of modification of each file; links to folders are not followed."""
-    entries, links = [], []
-    for folder, folders, names in os.walk(source):
-        links += [name for name in folders if Path(folder, name).is_symlink()]
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        for name in names:
-            if is_hidden(name):
-                continue
-            path = Path(folder, name)
-            status = path.lstat()
-            relative = path.relative_to(source).as_posix()
-            entries.append((relative, status.st_size, status.st_mtime_ns))
-    if links and not entries:
+    entries = []
+    for path in visible_files(source):
+        status = path.lstat()
+        relative = path.relative_to(source).as_posix()
+        entries.append((relative, status.st_size, status.st_mtime_ns))
+    folders = () if entries else source.rglob("*")
+    links = sorted(path.name for path in folders if path.is_symlink() and path.is_dir())
+    if links:
         raise SourceError(
             f"{source} holds only links to folders, such as {links[0]}, which are not followed; "
             "import the folders that they lead to, or copy these"
@@ -159,6 +155,8 @@ def _members(source: Path) -> list[tuple[str, int, int]]:
                 for m in archive.infolist()
                 if not m.is_dir() and not any(map(is_hidden, PurePosixPath(m.filename).parts))
             }
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
+    except OSError as error:
+        raise SourceError(f"{source} cannot be read: {reason(error)}") from error
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
         raise SourceError(f"{source} is neither a folder nor a zip file ({error})") from error
     return sorted((name, m.file_size, m.CRC) for name, m in members.items())

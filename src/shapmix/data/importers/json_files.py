@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from shapmix.data.clip import ClipError, Keypoints
 from shapmix.data.importers.files import SourceFiles
+from shapmix.data.reading import reason
 
 Kind = TypeVar("Kind")
 
@@ -51,7 +52,7 @@ class SingleFile:
             with self.source.open("rb") as file:
                 content = file.read(self.max_bytes + 1)
         except OSError as error:
-            raise ClipError("unreadable file", self.source.stem, str(error)) from error
+            raise ClipError("unreadable file", self.source.stem, reason(error)) from error
         if len(content) > self.max_bytes:
             detail = f"it has more than {self.max_bytes} bytes; cut it into one file a video"
             raise ClipError("too large", self.source.stem, detail)

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from shapmix.data.clip import BUILT_IN_COLUMNS, ClipError
 from shapmix.data.importers.base import MIB, ImportReport, SourceError
+from shapmix.data.reading import reason
 from shapmix.suggest import composed, did_you_mean
 
 MAX_BYTES = 32 * MIB
@@ -250,19 +251,31 @@ def _read_csv(path: str) -> tuple[dict[str, type[int] | type[str]], dict[str, tu
     return columns, by_clip
 
 
+def _text(path: Path) -> str:
+    size = path.stat().st_size
+    if not path.is_file() and not path.is_dir():  # a pipe would block
+        raise OSError("it is not a regular file")
+    if size > MAX_BYTES:
+        raise OSError(f"it has {size / MIB:.0f} MiB, expected at most {MAX_BYTES // MIB}")
+    return composed(path.read_text(encoding="utf-8-sig"))
+
+
 def _rows(path: str) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a CSV: at least one, with all columns, clip and label not empty."""
     try:
-        if not Path(path).is_file() or Path(path).stat().st_size > MAX_BYTES:
-            raise OSError(f"it is no file of at most {MAX_BYTES // MIB} MiB")
-        text = composed(Path(path).read_text(encoding="utf-8-sig"))
+        text = _text(Path(path))
         reader = csv.reader(io.StringIO(text), delimiter=sniff_separator(text.partition("\n")[0]))
         found = next(reader, [])
         header = [known_name(name, OWN, found) for name in found]
         rows = [([v.strip() for v in values], reader.line_num) for values in reader if values]
+    except FileNotFoundError:
+        raise SourceError(
+            f"there is no file {path} for the labels; --labels is a CSV with the columns clip and "
+            f"label, or {NO_LABELS}"
+        ) from None
     except (OSError, ValueError, csv.Error) as error:
         coded = '; save it with encoding="utf-8"' if isinstance(error, UnicodeError) else ""
-        raise SourceError(f"cannot read the labels in {path}: {error}{coded}") from error
+        raise SourceError(f"cannot read the labels in {path}: {reason(error)}{coded}") from error
     for column in OWN:
         if column not in header:
             listed = ", ".join(header) + did_you_mean(column, header)

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from os import walk
 from pathlib import Path, PurePosixPath
 from typing import IO
+
+from shapmix.data.importers.base import SourceError
+from shapmix.data.reading import reason, walked
 
 MOST_NAMES = 20_000
 HEAD_BYTES = 65_536
@@ -21,6 +23,20 @@ UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, ValueError, zipfile.Bad
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is nobody's data: `.name`, `__MACOSX`."""
     return (name.startswith(".") and name not in (".", "..")) or name == "__MACOSX"
+
+
+def visible_files(source: Path) -> Iterator[Path]:
+    """Files of a folder at any depth but hidden ones, folder by folder; links are not followed.
+
+    Raises:
+        SourceError: a folder cannot be read, so that its clips would be missing.
+    """
+    try:
+        for top, folders, names in walked(source):
+            folders[:] = sorted(name for name in folders if not is_hidden(name))
+            yield from (Path(top, name) for name in sorted(names) if not is_hidden(name))
+    except OSError as error:
+        raise SourceError(f"the folder {error.filename} cannot be read: {reason(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -47,7 +63,7 @@ class Peek:
     def names(self) -> tuple[str, ...]:
         """Of the files, with "/" between folders; the first ones, where there are very many."""
         if self.is_folder:
-            first = islice(self._files(), MOST_NAMES)
+            first = islice(visible_files(self.source), MOST_NAMES)
             return tuple(sorted(path.relative_to(self.source).as_posix() for path in first))
         if self.is_zip:
             try:
@@ -58,11 +74,6 @@ class Peek:
             except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
                 return ()
         return (self.source.name,)
-
-    def _files(self) -> Iterator[Path]:
-        for top, folders, names in walk(self.source):
-            folders[:] = sorted(name for name in folders if not is_hidden(name))
-            yield from (Path(top, name) for name in sorted(names) if not is_hidden(name))
 
     def ending(self, *suffixes: str) -> list[str]:
         """Names that end in one of the suffixes, whatever their case."""

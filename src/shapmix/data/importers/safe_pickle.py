@@ -38,6 +38,7 @@ from shapmix.data.importers.pickle_values import (
     construct,
     find_global,
 )
+from shapmix.data.reading import reason
 
 __all__ = ["PickledArray", "UnreadablePickle", "load_pickle", "mapped_file"]
 
@@ -61,7 +62,7 @@ def mapped_file(path: Path) -> Iterator[mmap.mmap]:
         with path.open("rb") as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
-        raise UnreadablePickle(f"{path} cannot be read: {error}") from error
+        raise UnreadablePickle(f"{path} cannot be read: {reason(error)}") from error
     with content:
         yield content
 

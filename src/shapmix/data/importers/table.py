@@ -47,7 +47,7 @@ from shapmix.data.clip import ArchiveInfo, Clip, ClipError
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import MULTI_LABEL, find_classes
 from shapmix.data.importers.label_files import Labels, clip_names, find_labels, folder_label
-from shapmix.data.importers.peek import Peek, is_hidden
+from shapmix.data.importers.peek import Peek, visible_files
 from shapmix.data.importers.table_clips import ClipReader, joint_numbers
 from shapmix.data.importers.table_files import SUFFIXES, TableFile, open_table
 from shapmix.data.importers.table_survey import Run, Survey, survey
@@ -165,7 +165,7 @@ def _values(found: Survey, labels: Labels | None, options: Options) -> Collectio
     """All labels."""
     if labels is not None:
         return labels.values
-    several = [label for label in found.labels if re.search(r"[|;]|^\[", label)]
+    several = [label for label in found.labels if re.search(r"[|;]", label)]
     if several and options.class_names is None:
         raise SourceError(f"column 'label' has {min(several)!r}; {MULTI_LABEL}")
     return found.labels - {""}  # clips without are skipped, each with its name
@@ -189,11 +189,7 @@ def _paths(source: Path, labels: str | None) -> tuple[list[Path], int]:
             raise SourceError(f"{source} is no {', '.join(SUFFIXES)} file; unpack it if compressed")
         return [source], 0
     own = None if labels is None else Path(labels).resolve()
-    files = sorted(
-        path
-        for path in source.rglob("*")
-        if path.is_file() and not any(map(is_hidden, path.relative_to(source).parts))
-    )
+    files = sorted(path for path in visible_files(source) if path.is_file())
     tables = [path for path in files if path.suffix.lower() in SUFFIXES and path.resolve() != own]
     if not tables:
         raise SourceError(f"{source} has no {', '.join(SUFFIXES)} file")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from shapmix.data.importers.base import MIB, SourceError
 from shapmix.data.importers.label_files import INDEX, MISSING, known_name, sniff_separator
+from shapmix.data.reading import reason
 from shapmix.suggest import composed, did_you_mean
 
 BLOCK_BYTES = 8 * MIB
@@ -215,7 +216,7 @@ def open_table(path: Path, rename: Mapping[str, str], known: Collection[str] = (
     except (OSError, ValueError, csv.Error) as error:
         if isinstance(error, SourceError):
             raise
-        raise SourceError(f"cannot read the header of {path}: {str(error)[:300]}") from error
+        raise SourceError(f"cannot read the header of {path}: {reason(error)[:300]}") from error
     for name in rename:
         if name not in opened.columns:
             hint = did_you_mean(name, opened.columns)
