@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -219,6 +220,50 @@ def test_an_import_that_is_killed_goes_on(tmp_path):
     assert not parts.exists()
     run_import("ntu-raw", source, tmp_path / "b.arrow")
     assert out.read_bytes() == (tmp_path / "b.arrow").read_bytes()
+
+
+def test_ctrl_c_in_a_terminal_says_how_to_go_on(tmp_path):
+    """The signal goes to the workers, too; they say nothing, and what is under way is kept."""
+    names = ntu_raw.sample_names(2500, 60)
+    source = tmp_path / "source.zip"
+    ntu_raw.write_dataset(source, names, frames=4, seed=0, zipped=True, pool=20)
+    out, parts = tmp_path / "a.arrow", tmp_path / ".a.arrow.parts"
+    command = [sys.executable, "-m", "shapmix.commands.cli", "import", "ntu-raw"]
+    command += [str(source), str(out), "--workers", "2"]
+    running = subprocess.Popen(
+        command, start_new_session=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    while not list(parts.glob("0*.json")):
+        assert running.poll() is None, "it ended before it could be stopped"
+        time.sleep(0.005)
+    os.killpg(running.pid, signal.SIGINT)
+    _, error = running.communicate(timeout=120)
+    assert error == f"interrupted: the same command goes on with what was read, kept in {parts}\n"
+    assert running.returncode == 130
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "went on with an import that was stopped" in again.stdout
+
+
+def test_ctrl_c_before_anything_is_read_promises_nothing(tmp_path, monkeypatch, capsys):
+    from shapmix.commands import import_
+
+    def stop(*_args, **_options):
+        raise KeyboardInterrupt
+
+    source = written("nw-ucla", tmp_path / "source")
+    monkeypatch.setattr(import_, "run_import", stop)
+    assert cli.main(["import", "nw-ucla", str(source), str(tmp_path / "a.arrow")]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_next_command_can_be_pasted(tmp_path, capsys):
+    source, out = written("nw-ucla", tmp_path / "source"), tmp_path / "my data" / "it's $a.arrow"
+    for words in (["nw-ucla", str(source)], ["synthetic", "2"]):
+        assert (
+            cli.main(["import", *words, str(out), *(["--workers", "1"] * (words[1] != "2"))]) == 0
+        )
+        told = capsys.readouterr().out.split("next: ")[1].strip()
+        assert shlex.split(told) == ["shapmix", "info", str(out)]
 
 
 def test_recognition_does_not_depend_on_zip_or_folder(tmp_path):

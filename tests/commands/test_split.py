@@ -1,5 +1,7 @@
 """`shapmix split` as a user types it, where names and paths are odd."""
 
+import shlex
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,10 @@ def test_names_and_paths_with_brackets_are_printed_as_they_are(archive, capsys):
     for name in ("[wave]", "throw[/]", "a:smile:b", r"kick\x1b[2J"):
         assert name in text
     assert f"split: {out}\n" in text
-    assert f"next: shapmix train --archive {archive} --split {out}\n" in text
+    told = text.split("next: ")[1].splitlines()[0]
+    words = ["shapmix", "train", "--archive", str(archive), "--split", str(out)]
+    assert shlex.split(told) == words
+    assert told.split()[-1].startswith("'"), "brackets are a pattern to a shell"
     assert Split.load(out, Archive(archive)).test == ("clip 6", "clip 7")
 
 

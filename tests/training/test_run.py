@@ -552,7 +552,8 @@ def test_models_that_share_weights_or_cannot_be_copied(config, capsys, name, sai
 
 def test_ctrl_c(archive_path, split_path, tmp_path):
     """Ends with 130 and says how to go on, which then works."""
-    words = ["--archive", archive_path, "--split", split_path, "--out", tmp_path / "run"]
+    out = tmp_path / "my run"
+    words = ["--archive", archive_path, "--split", split_path, "--out", out]
     words += ["--model", "tiny:TinyModel", "--num-frames", "16", "--batch-size", "8"]
     words += ["--mixer", "stmix", "--accelerator", "cpu", "--progress", "false"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
@@ -562,14 +563,14 @@ def test_ctrl_c(archive_path, split_path, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    last = out / "checkpoints" / "last.ckpt"
     while not last.exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert f"interrupted: `shapmix train --resume {tmp_path / 'run'}` goes on" in errors
-    epochs = read_config(tmp_path / "run").epochs
+    assert f"interrupted: `shapmix train --resume '{out}'` goes on" in errors
+    epochs = read_config(out).epochs
     assert epochs == 667
     assert load_checkpoint(last)["epoch"] < epochs - 1
 

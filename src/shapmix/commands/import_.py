@@ -10,8 +10,10 @@ was stopped goes on where it was when the same command is given again.
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,14 +124,14 @@ def run(args: Namespace) -> None:
             )
         check_out(Path(args.out))
         write_synthetic(args.out, clips_per_class=int(args.source))
-        print(f"archive: {args.out}\nnext: shapmix info {args.out}")
+        _print_next(args.out)
         return
     from shapmix.commands.overwriting import check_not_lost
     from shapmix.data.archive import atomic_file
 
     if args.report is not None:
         check_not_lost(args.report, args.source)
-    with _progress() as progress:
+    with _told_when_stopped(Path(args.out)), _progress() as progress:
         task = progress.add_task("importing", total=None, clips="", rate="")
 
         def show(report: "ImportReport") -> None:
@@ -158,7 +160,26 @@ def run(args: Namespace) -> None:
     if report.resumed:
         print(f"went on with an import that was stopped: {report.resumed} units were done")
     print(report)
-    print(f"archive: {args.out}\nnext: shapmix info {args.out}")
+    _print_next(args.out)
+
+
+@contextmanager
+def _told_when_stopped(out: Path) -> Iterator[None]:
+    """Say after Ctrl-C that nothing is lost, if that is so."""
+    from shapmix.data.importers.engine import parts_folder
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not any(parts_folder(out).glob("[0-9]*.json")):
+            raise
+        raise KeyboardInterrupt(
+            f"the same command goes on with what was read, kept in {parts_folder(out)}"
+        ) from None
+
+
+def _print_next(out: str) -> None:
+    print(f"archive: {out}\nnext: {shlex.join(['shapmix', 'info', out])}")
 
 
 def _options(args: Namespace) -> Any:

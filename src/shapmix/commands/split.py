@@ -5,6 +5,7 @@ long tail; the clips that the cut leaves out are where validation clips come fro
 nor the test clips are trained on. The same archive, options and seed give the same split.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -120,5 +121,5 @@ def run(args: Namespace) -> None:
             style="yellow",
         )
     console.print(f"split: {args.out}", soft_wrap=True, markup=False)
-    train = f"shapmix train --archive {args.archive} --split {args.out}"
-    console.print(f"next: {train}", soft_wrap=True, markup=False)
+    train = ["shapmix", "train", "--archive", args.archive, "--split", str(args.out)]
+    console.print(f"next: {shlex.join(train)}", soft_wrap=True, markup=False)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -35,6 +36,11 @@ def write_json(path: Path, content: object) -> None:
     write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
+def resume_command(folder: Path) -> str:
+    """The command that goes on with a run, as it can be pasted into a shell."""
+    return shlex.join(["shapmix", "train", "--resume", str(folder)])
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a run folder.
 
@@ -46,7 +52,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunFolderError(
             f"{path.parent} has no {path.name}: no run folder, or its training is not finished. "
-            f"`shapmix train --resume {path.parent}` goes on with a run"
+            f"`{resume_command(path.parent)}` goes on with a run"
         ) from None
     except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is damaged: {error}") from error

@@ -44,6 +44,7 @@ from shapmix.training.files import (
     load_checkpoint,
     read_config,
     read_json,
+    resume_command,
     write_config,
     write_json,
 )
@@ -117,9 +118,7 @@ def _fit(trainer: pl.Trainer, module: Recognizer, data: ClipData, start: Path | 
         if not trainer.interrupted:
             raise
         signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt(
-            f"`shapmix train --resume {module.config.folder}` goes on"
-        ) from None
+        raise KeyboardInterrupt(f"`{resume_command(module.config.folder)}` goes on") from None
 
 
 def finish(config: TrainConfig) -> dict[str, Any] | None:
@@ -182,8 +181,8 @@ def _prepare(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
     if _first_process() and not config.fast_dev_run:
         if (folder / LAST).exists() or (folder / "metrics.json").exists():
             raise RunFolderError(
-                f"{folder} holds a run already: go on with it by `--resume {folder}`, or choose "
-                "another --out"
+                f"{folder} holds a run already: `{resume_command(folder)}` goes on with it, or "
+                "choose another --out"
             )
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         write_config(folder / "config.yaml", replace(config, out=folder))

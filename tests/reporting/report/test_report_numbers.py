@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -134,9 +135,10 @@ def test_figures(runs):
 
 
 def test_what_is_missing(runs, tmp_path):
-    what, folders = overview.missing(runs)
+    what, commands = overview.missing(runs)
     assert len(what) == 3
-    assert folders == [str(run.run.path) for run in runs]
+    words = [["shapmix", "evaluate", str(run.run.path)] for run in runs]
+    assert list(map(shlex.split, commands)) == words
     complete = write_run(tmp_path / "run")
     (complete / "data_profile.json").write_text('{"findings": []}')
     assert len(overview.missing(load_inputs([complete]))[0]) == 2

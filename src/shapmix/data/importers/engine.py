@@ -13,6 +13,7 @@ import hashlib
 import json
 import multiprocessing
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -60,7 +61,7 @@ def import_source(
     parts = list(_deal_out(source.units))
     if not parts:
         raise SourceError("the source holds no clip")
-    folder = out.with_name(f".{out.name}.parts")
+    folder = parts_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
@@ -81,6 +82,11 @@ def import_source(
         raise
     shutil.rmtree(folder, ignore_errors=True)
     return report
+
+
+def parts_folder(out: Path) -> Path:
+    """Where an import keeps the parts that are done, until all are; it is gone afterwards."""
+    return out.with_name(f".{out.name}.parts")
 
 
 def check_out(out: Path) -> None:
@@ -209,6 +215,7 @@ _worker_source: Source | None = None
 
 
 def _start_worker(source: Source) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     global _worker_source
     _worker_source = source
 

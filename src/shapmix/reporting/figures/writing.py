@@ -1,6 +1,7 @@
 """Which figures there are, and writing them into a folder."""
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,9 +119,10 @@ def _draw_one(
     if name == "mix":
         return mix_figure(run) or f"{run.label} has no clips into which it pasted parts"
     if run.explanation is None:
+        command = shlex.join(["shapmix", "evaluate", str(run.run.path)])
         return (
-            f"{run.label} has no explanation.npz; `shapmix evaluate {run.run.path}` makes it, if "
-            "its data set is still there"
+            f"{run.label} has no explanation.npz; `{command}` makes it, if its data set is still "
+            "there"
         )
     if name == "coalitions":
         return saliency.coalitions_figure(run, run.explanation, labels, columns)

@@ -1,5 +1,6 @@
 """Is it good: the headline figures with their intervals, in words, as bars and as a table."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,14 +120,15 @@ def figure(method: ReportMethod, name: str, gain: Gain | None, run: ReportRun) -
 
 
 def missing(runs: Sequence[ReportRun]) -> tuple[list[str], list[str]]:
-    """What run folders made by older versions lack, and the folders that lack any of it."""
+    """What run folders made by older versions lack, and the commands that add it."""
     lacking = {
         "saliency of the trained model": [run for run in runs if run.explanation is None],
         "clips to watch": [run for run in runs if run.examples is None],
         "findings about the data": [run for run in runs if "findings" not in (run.profile or {})],
     }
-    folders = [str(run.run.path) for run in runs if any(run in those for those in lacking.values())]
-    return [what for what, those in lacking.items() if those], folders
+    older = [str(run.run.path) for run in runs if any(run in those for those in lacking.values())]
+    commands = [shlex.join(["shapmix", "evaluate", folder]) for folder in older]
+    return [what for what, those in lacking.items() if those], commands
 
 
 def _mean_class(method: ReportMethod) -> float:
