@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from shapmix.commands import cli
+from shapmix.commands.overwriting import PICTURE, check_replaceable
 from shapmix.data.archive import Archive, ArchiveInfo, ArchiveWriter, Clip
 from shapmix.data.splits import make_split
 from shapmix.data.synthetic import CLASS_NAMES, write_synthetic
@@ -145,6 +146,10 @@ def test_pictures(explain, folder, class_clips, tmp_path, what, ending):
     assert f"drawn: {path}" in explain(folder / "run", *words, "--most", "2", "--out", path)
     with Image.open(path) as image:
         assert image.format == ending.upper()
+    check_replaceable(path, PICTURE)
+    path.write_bytes(b"a poster")
+    message = f"{path} exists and is no picture of shapmix"
+    assert message in explain(folder / "run", *words, "--most", "2", "--out", path, status=1)
 
 
 def test_a_saved_model_with_a_source(explain, folder, recognizer, class_clips, tmp_path):

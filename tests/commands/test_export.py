@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from shapmix.commands import cli
+from shapmix.commands.overwriting import ONNX, PAGE, SPLIT, TORCH, check_replaceable
 from shapmix.data.archive import Archive
 from shapmix.data.synthetic import write_synthetic
 from shapmix.inference.recognizer import ActionRecognizer
@@ -127,8 +128,16 @@ def test_an_archive_is_kept(run, option, capsys):
     archive = run.parent / "data.arrow"
     before = archive.read_bytes()
     assert shapmix(run, option, archive) == 1
-    assert f"{archive} is an archive, and would be overwritten" in capsys.readouterr().err
+    assert f"{archive} exists and is no model exported" in capsys.readouterr().err
     assert archive.read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.onnx", ONNX), ("a.pt2", TORCH)])
+def test_an_exported_model_is_replaced_by_one_of_its_form_only(exported, name, kind):
+    check_replaceable(exported / name, kind)
+    for other in {ONNX, TORCH, PAGE, SPLIT} - {kind}:
+        with pytest.raises(ValueError, match=f"{name} exists and is no {other.name}"):
+            check_replaceable(exported / name, other)
 
 
 def test_a_model_is_saved_again_where_one_was(exported, tmp_path):

@@ -72,7 +72,7 @@ def test_an_archive_is_not_overwritten_by_the_page(
     capsys.readouterr()
     assert cli.main(["info", str(archive), "--html", str(archive)]) == 1
     out, err = capsys.readouterr()
-    assert f"{archive} is an archive, and would be overwritten" in err
+    assert f"{archive} exists and is no page of shapmix, so it is not replaced" in err
     assert not out
     assert archive.read_bytes() == before
 

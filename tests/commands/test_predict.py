@@ -246,13 +246,22 @@ def test_what_is_read_and_what_training_left_is_not_written_over(predict, clips,
         path.write_text("epoch\n")
     own = predict(Stub(info()), "run", source, "--format", "table", "--out", source)
     assert own.status == 1
-    assert f"{source} is what this command reads, and would be overwritten" in own.err
+    assert f"{source} exists and is no list of predictions, so it is not replaced" in own.err
     of_the_run = predict(Stub(info()), "run", clips, "--out", left)
     assert of_the_run.status == 1
-    assert f"{left} is a file of the run in {left.parent}" in of_the_run.err
+    assert f"{left} exists and is no list of predictions" in of_the_run.err
     assert (source.read_text(), left.read_text()) == ("clip,label\n", "epoch\n")
-    for _ in range(2):  # its own answers may be replaced
-        assert predict(Stub(info()), "run", clips, "--out", left.with_name("out.csv")).status == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--stream"], ["--top", "1"], ["--min-confidence", "1"]])
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
+def test_answers_are_replaced_by_answers(predict, clips, tmp_path, more, suffix):
+    out = tmp_path / f"out.{suffix}"
+    for _ in range(2):
+        assert predict(Stub(info()), "run", clips, *more, "--out", out).status == 0
+    out.write_text('{"clip": "a", "label": "b"}\n')
+    assert predict(Stub(info()), "run", clips, *more, "--out", out).status == 1
+    assert out.read_text() == '{"clip": "a", "label": "b"}\n'
 
 
 def test_the_options_of_a_format(predict, tmp_path):

@@ -44,7 +44,7 @@ def test_names_and_paths_with_brackets_are_printed_as_they_are(archive, capsys):
 def test_an_archive_is_not_overwritten(archive, capsys):
     before = archive.read_bytes()
     assert cli.main(["split", str(archive), "--out", str(archive)]) == 1
-    assert f"{archive} is an archive, and would be overwritten" in capsys.readouterr().err
+    assert f"{archive} exists and is no split, so it is not replaced" in capsys.readouterr().err
     assert archive.read_bytes() == before
     assert [path.name for path in archive.parent.iterdir()] == [archive.name]
 

@@ -113,9 +113,11 @@ def _check(args: Namespace) -> None:
     if args.most is not None and args.most < 1:
         raise ValueError(f"--most is {args.most}; expected 1 or more")
     if args.out is not None:
+        from shapmix.commands.overwriting import PICTURE, check_replaceable
         from shapmix.reporting.explanation_pictures import check_path
 
         check_path(args.out, moving=is_about_clip or args["class"] is not None)
+        check_replaceable(args.out, PICTURE)
 
 
 def _label(word: str, model: ActionRecognizer) -> int:

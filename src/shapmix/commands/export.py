@@ -45,16 +45,14 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 def run(args: Namespace) -> None:
     """Open the model, write what was asked for, say what was written."""
     from shapmix.commands.opening import open_recognizer
-    from shapmix.commands.overwriting import check_not_lost
+    from shapmix.commands.overwriting import ONNX, TORCH, check_replaceable
     from shapmix.inference.pretrained import check_folder
 
     if not (args.onnx or args.torch or args.folder):
         raise ValueError("nothing to write: give --onnx, --torch or --folder")
-    for path in (args.onnx, args.torch):
-        if path is not None and path.is_dir():
-            raise ValueError(f"{path} is a folder: give the name of the file to write")
+    for path, kind in ((args.onnx, ONNX), (args.torch, TORCH)):
         if path is not None:
-            check_not_lost(path)
+            check_replaceable(path, kind)
     if args.folder:
         check_folder(args.folder)  # before a run is opened, which takes seconds
     recognizer = open_recognizer(args.run, args.weights, licence=args.licence, model=args.model)

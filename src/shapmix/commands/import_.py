@@ -126,11 +126,11 @@ def run(args: Namespace) -> None:
         write_synthetic(args.out, clips_per_class=int(args.source))
         _print_next(args.out)
         return
-    from shapmix.commands.overwriting import check_not_lost
+    from shapmix.commands.overwriting import REPORT, check_replaceable
     from shapmix.data.archive import atomic_file
 
     if args.report is not None:
-        check_not_lost(args.report, args.source)
+        check_replaceable(args.report, REPORT)
     with _told_when_stopped(Path(args.out)), _progress() as progress:
         task = progress.add_task("importing", total=None, clips="", rate="")
 
@@ -155,6 +155,7 @@ def run(args: Namespace) -> None:
             on_progress=show,
         )
     if args.report is not None:
+        check_replaceable(args.report, REPORT)  # it may be the archive that was just written
         with atomic_file(args.report) as file:
             file.write(json.dumps(report.to_dict(), indent=1).encode())
     if report.resumed:

@@ -41,12 +41,12 @@ def run(args: Namespace) -> None:
     from rich.text import Text
 
     from shapmix.commands.check import print_findings, printable, progress, read_split
-    from shapmix.commands.overwriting import check_not_lost
+    from shapmix.commands.overwriting import PAGE, check_replaceable
     from shapmix.data.archive import Archive
     from shapmix.data.health import examine
 
     if args.html is not None:
-        check_not_lost(args.html)
+        check_replaceable(args.html, PAGE)
     archive = Archive(args.archive)
     archive.verify()
     split, findings = (None, []) if args.split is None else read_split(archive, args.split)

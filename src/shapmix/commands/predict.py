@@ -182,16 +182,16 @@ def _run(args: Namespace) -> None:
 
 def _check(args: Namespace) -> None:
     """ValueError for options that do not go together or are out of range."""
-    from shapmix.commands.overwriting import check_not_lost
+    from shapmix.commands.overwriting import PICTURE, PREDICTIONS, check_replaceable
 
     check_out(args.out)
-    for path in (args.out, args.timeline):
-        if path not in (None, PIPE):
-            check_not_lost(Path(path), args.source)
+    if args.out not in (None, PIPE):
+        check_replaceable(Path(args.out), PREDICTIONS)
     if args.timeline is not None:
         from shapmix.reporting.timeline import check_path
 
         check_path(args.timeline)
+        check_replaceable(args.timeline, PICTURE)
     if args.source == PIPE:
         given = [name for name in OF_FILES if args[name] is not None]
         if given or args.out not in (None, PIPE):

@@ -34,9 +34,9 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 
 def run(args: Namespace) -> None:
     """Write the page and say where it is."""
-    from shapmix.commands.overwriting import check_not_lost
+    from shapmix.commands.overwriting import PAGE, check_replaceable
     from shapmix.reporting.report import write_report
 
-    check_not_lost(args.out)
+    check_replaceable(args.out, PAGE)
     path = write_report(args.runs, args.out, args.epoch).resolve()
     print(f"page to open: {path} ({path.stat().st_size / 1e6:.1f} MB)")

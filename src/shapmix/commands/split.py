@@ -78,12 +78,12 @@ def run(args: Namespace) -> None:
     from rich.text import Text
 
     from shapmix.commands.check import printable
-    from shapmix.commands.overwriting import check_not_lost
+    from shapmix.commands.overwriting import SPLIT, check_replaceable
     from shapmix.counts import shot_bins
     from shapmix.data.archive import Archive
     from shapmix.data.splits import make_split, unknown_values
 
-    check_not_lost(args.out)
+    check_replaceable(args.out, SPLIT)
     archive = Archive(args.archive)
     options = {k: v for k, v in vars(args).items() if k not in ("archive", "out")}
     split = make_split(archive, **options)

@@ -156,6 +156,7 @@ def _write_animation(path: Path, shown: Pictured) -> Path:
         append_images=images[1:],
         duration=max(round(1000 * step / (shown.fps or _FPS)), 20),
         loop=0,
+        comment=b"shapmix",
     )
     partial.replace(path)
     return path

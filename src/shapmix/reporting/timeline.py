@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapmix.reporting.drawing import FAINT, GREY, INK, PALE, axes_at, new_figure
+from shapmix.reporting.figures.paper import FACTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -207,7 +208,8 @@ def save_timeline(figure: "Figure", path: Path) -> None:
     embedded: Any = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "shapmix"}
     try:
         with mpl.rc_context(embedded):
-            figure.savefig(partial, format=path.suffix.lower()[1:], dpi=150)
+            kind = path.suffix.lower()[1:]
+            figure.savefig(partial, format=kind, dpi=150, metadata=FACTS[kind])  # type: ignore[index]
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

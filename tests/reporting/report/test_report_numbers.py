@@ -378,5 +378,5 @@ def test_an_archive_is_not_replaced_by_the_page(three_runs, tmp_path, capsys):
     archive = tmp_path / "mine.arrow"
     archive.write_bytes(b"ARROW1 and clips")
     assert main(["report", str(three_runs[0]), "--out", str(archive)]) == 1
-    assert "is an archive, and would be overwritten" in capsys.readouterr().err
+    assert "mine.arrow exists and is no page of shapmix" in capsys.readouterr().err
     assert archive.read_bytes() == b"ARROW1 and clips"

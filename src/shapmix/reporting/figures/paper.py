@@ -54,11 +54,11 @@ _STYLE: dict[Any, Any] = {
     "lines.markersize": 3.5,
     "legend.frameon": False,
 }
-# Without dates, so that equal figures are equal files.
-_NO_DATES: Mapping[Format, Mapping[str, Any]] = {
-    "pdf": {"CreationDate": None},
-    "svg": {"Date": None},
-    "png": {"Software": None},
+# Who made a file, by which it is known again, and no date, so that equal figures are equal files.
+FACTS: Mapping[Format, Mapping[str, Any]] = {
+    "pdf": {"CreationDate": None, "Creator": "shapmix"},
+    "svg": {"Date": None, "Creator": "shapmix"},
+    "png": {"Software": "shapmix"},
 }
 
 
@@ -82,7 +82,7 @@ def print_style() -> Iterator[None]:
 def save(figure: "Figure", path: Path, kind: Format) -> Path:
     """Write a figure, whole or not at all; its path. Equal figures make equal files."""
     partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format=kind, dpi=DOTS, metadata=_NO_DATES[kind])
+    figure.savefig(partial, format=kind, dpi=DOTS, metadata=FACTS[kind])
     partial.replace(path)
     return path
 
