@@ -18,7 +18,8 @@ LEVELS = [
     {"inference"},
     {"mixing", "models", "data", "losses", "metrics"},
     {"layouts"},
-    {"counts", "suggest"},
+    {"counts", "settings"},
+    {"suggest"},
 ]
 LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LEVEL)

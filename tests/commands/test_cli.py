@@ -72,6 +72,94 @@ def test_unknown_key_in_a_file(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"archive: x.arrow\n# caf\xe9\n", "is not in UTF-8 (byte 0xe9 at 22)"),
+        (b"batch-size: 8\n", "'batch-size' (did you mean 'batch_size'?)"),
+        (b"train: {epochs: 1}\n", "'train': write what is in it (epochs) at the top level"),
+        (b"", "is empty; expected settings"),
+        (b"- epochs\n", "holds a list; expected settings"),
+        (b"a: [\n", "is no YAML"),
+        (b"1: 2\n", "unknown setting 1"),
+        (b"archive: x.arrow\nlr: ~\n", "lr is None; expected a finite number"),
+        (b"archive: x.arrow\nlr: .nan\n", "lr"),
+        (b"archive: x.arrow\nseed: -1\n", "seed is -1; expected from 0 to"),
+        (b"archive: x.arrow\ntransform_options: ~\n", "a mapping of names"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_a_file_of_settings_that_cannot_be_used(content, message, command, tmp_path, capsys):
+    """Named, with what was found in it; the data are not read."""
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(content)
+    words = ["train"]
+    if command == "check":
+        archive = str(tmp_path / "x.arrow")
+        assert cli.main(["import", "synthetic", "1", archive]) == 0
+        words = ["check", archive]
+    assert cli.main([*words, "--config", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith(f"shapmix {command}: ")
+    assert "--help" in error
+
+
+@pytest.mark.parametrize(
+    ("path", "message"), [("nothing.yaml", "does not exist"), (".", "is a folder")]
+)
+def test_a_file_of_settings_that_is_none(path, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "--config", path]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seed", "-1"], "seed is -1; expected from 0 to"),
+        (["--momentum", "2"], "momentum is 2.0; expected from 0 to below 1"),
+        (["--num-frames", "4"], "num_frames is 4; expected from 8 to"),
+        (["--devices", "999"], "devices is 999; expected from 1 to"),
+        (["--epochs", "0"], "epochs is 0; expected 1 or more"),
+        (["--mixer-options.tau", "x"], "tau is 'x'; expected a finite number"),
+        (["--transform-options.rotation", "x"], "rotation is 'x'; expected a finite number"),
+    ],
+)
+def test_impossible_settings_are_a_wrong_command_line(words, message, capsys):
+    """Found before the data, which are not there."""
+    assert cli.main(["train", "--archive", "nothing.arrow", "--accelerator", "cpu", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Try `shapmix train --help`" in error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "x"), "x: no such file or directory; g"),
+        (IsADirectoryError(21, "Is a directory", ".x.partial", None, "x"), "x: is a directory; gi"),
+        (OSError(5, "Input/output error", "x"), "x: input/output error"),
+        (OSError("x is no archive"), "x is no archive"),
+        (ValueError("y"), "y"),
+    ],
+)
+def test_errors_of_the_system_have_words_for_numbers(error, words):
+    assert cli.told(error).startswith(words)
+    assert "Errno" not in cli.told(error)
+
+
+@pytest.mark.parametrize("command", ["info", "check"])
+@pytest.mark.parametrize(
+    ("name", "message"), [("nothing.json", "does not exist"), (".", "is a folder")]
+)
+def test_a_split_that_is_not_there(command, name, message, tmp_path, capsys):
+    archive = str(tmp_path / "x.arrow")
+    assert cli.main(["import", "synthetic", "1", archive]) == 0
+    assert cli.main([command, archive, "--split", str(tmp_path / name)]) == 1
+    assert f"{message}; expected a split" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ["info", "nothing.arrow"],

@@ -23,7 +23,7 @@ from shapmix.data.importers import IMPORTERS, load_importer
 from shapmix.data.splits import make_split
 from shapmix.data.synthetic import write_synthetic
 from shapmix.suggest import did_you_mean
-from shapmix.training.build import MIXERS, check_options
+from shapmix.training.build import accepted_options, check_options
 from shapmix.training.config import RUNTIME_FIELDS, TrainConfig
 from shapmix.training.files import config_dict
 
@@ -216,27 +216,11 @@ def _config(suite: Suite, method: str, dataset: str, backbone: str) -> TrainConf
             merged[name] = {**old, **new} if both else new  # type: ignore[dict-item]
     try:
         config = TrainConfig(Path("archive"), progress=False, artefacts=False, **merged)
-        _check_options(config)
+        accepted_options(config)
     except ValueError as error:
         where = f"method {method} on {dataset} with {backbone}"
         raise SuiteError(f"{where}: {error}") from error
     return config
-
-
-def _check_options(config: TrainConfig) -> None:
-    """OptionError for an option that a mixer, loss, sampler or the transform does not have."""
-    from shapmix.data.sampling import SAMPLERS
-    from shapmix.data.transforms import Transform
-    from shapmix.losses import LOSSES
-
-    kinds: list[tuple[Callable[..., Any], Settings, str]] = [
-        (MIXERS[config.mixer], config.mixer_options, f"mixer {config.mixer}"),
-        (LOSSES[config.loss], config.loss_options, f"loss {config.loss}"),
-        (SAMPLERS[config.sampler], config.sampler_options, f"sampler {config.sampler}"),
-        (Transform, config.transform_options, "transform"),
-    ]
-    for kind, options, what in kinds:
-        check_options(kind, dict(options), what, ("self", "layout", "class_counts"))
 
 
 @lru_cache(maxsize=256)

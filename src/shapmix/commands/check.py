@@ -103,12 +103,19 @@ def progress(clips: int) -> "Iterator[Callable[[int], None] | None]":
 
 
 def read_split(archive: "Archive", path: Path | None) -> "tuple[Split | None, list[Finding]]":
-    """The split of a file, or the archive's own protocol; and what is wrong with it."""
+    """The split of a file, or the archive's own protocol; and what is wrong with it.
+
+    Raises:
+        ValueError: there is no such file.
+    """
     from shapmix.data.health import Finding
     from shapmix.data.splits import Split, SplitError, make_split
 
     if path is None and not archive.info.splits:
         return None, []
+    if path is not None and not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ValueError(f"{path} {what}; expected a split, a .json file made by `shapmix split`")
     try:
         return Split.load(path, archive) if path else make_split(archive), []
     except SplitError as error:
@@ -123,6 +130,7 @@ def _read_config(path: Path, archive: "Archive") -> "TrainConfig":
 
     from shapmix.commands import train
     from shapmix.commands.cli import Parser
+    from shapmix.settings import SettingError
     from shapmix.training.config import TrainConfig
 
     parser = Parser()
@@ -130,8 +138,7 @@ def _read_config(path: Path, archive: "Archive") -> "TrainConfig":
     try:
         settings = parser.parse_args(["--archive", str(archive.path), "--config", str(path)])
     except ArgumentError as error:
-        hint = parser.suggestion(str(error)).replace("-", "_")  # a key, not a flag
-        raise ValueError(f"{path}: {error}{hint}") from error
+        raise SettingError(f"{path}: {error}") from error
     config = TrainConfig(**{field.name: settings[field.name] for field in fields(TrainConfig)})
     if config.archive.absolute() != archive.path:
         raise ValueError(

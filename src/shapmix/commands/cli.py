@@ -16,6 +16,7 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, Namespace
 
 import shapmix
+from shapmix.settings import SettingError
 from shapmix.suggest import did_you_mean
 
 COMMANDS = {
@@ -119,13 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words = _prepared(words)
     except (ValueError, OSError) as error:
-        print(f"shapmix {words[0]}: {_said(error)}", file=sys.stderr)
-        return 1
+        return _refused(words[0], error)
     parser, parsers = build_parser(words)
     if words[0] in parsers:
         words = _switched_on(words, parsers[words[0]])
     try:
         args = parser.parse_args(words)
+    except SettingError as error:
+        return _refused(words[0], error)
     except ArgumentError as error:
         name = words[0] if words[0] in parsers else None
         message = str(error).removeprefix("error: ")
@@ -176,20 +178,28 @@ def _run(args: Namespace) -> int:
         print("interrupted", *map(": {}".format, interrupt.args), sep="", file=sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
-        if os.environ.get("SHAPMIX_TRACEBACK"):
-            traceback.print_exc()
-        print(f"shapmix {args.command}: {_said(error)}", file=sys.stderr)
-        return 1
+        return _refused(args.command, error)
     return 0
 
 
-def _said(error: Exception) -> str:
-    """An error as people read it: of the system's, the file and what to do, not the number."""
+def _refused(command: str, error: Exception) -> int:
+    """Say what was wrong: with the settings, status 2; with anything else, status 1."""
+    if os.environ.get("SHAPMIX_TRACEBACK"):
+        traceback.print_exc()
+    print(f"shapmix {command}: {_told(error)}", file=sys.stderr)
+    if not isinstance(error, SettingError):
+        return 1
+    print(f"Try `shapmix {command} --help`.", file=sys.stderr)
+    return 2
+
+
+def _told(error: Exception) -> str:
+    """An error in words; those of the system name the file, and no number."""
     from shapmix.data.reading import reason
 
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {reason(error)}"
-    return str(error)
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    return f"{error.filename2 or error.filename}: {reason(error)}"
 
 
 if __name__ == "__main__":

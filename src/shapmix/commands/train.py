@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from shapmix.commands.settings_file import SettingsFile
 from shapmix.training.config import TrainConfig
 
 HELP = "train a recogniser and evaluate it"
@@ -18,7 +19,7 @@ HELP = "train a recogniser and evaluate it"
 
 def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Arguments of the command."""
-    parser.add_argument("--config", action="config", help="settings from a YAML file")
+    parser.add_argument("--config", action=SettingsFile, help="settings from a YAML file")
     parser.add_class_arguments(TrainConfig)
 
 

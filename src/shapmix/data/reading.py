@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-Walked = tuple[
-    str, list[str], list[str]
-]  # a folder, its folders (to be pruned in place), its files
+# A folder, its folders (to be pruned in place), its files.
+Walked = tuple[str, list[str], list[str]]
 
 
 def reason(error: BaseException) -> str:
@@ -16,6 +15,10 @@ def reason(error: BaseException) -> str:
     name = getattr(error, "filename", None)
     if isinstance(error, IsADirectoryError):
         return "it is a folder; give a file"
+    if isinstance(error, FileExistsError):
+        return "it is a file where a folder is needed; give another name"
+    if isinstance(error, NotADirectoryError):
+        return "a part of this path is a file; give one whose parts are folders"
     if isinstance(error, FileNotFoundError):
         return "there is no such file or folder"
     if isinstance(error, PermissionError):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from torch import nn
 
@@ -13,12 +13,13 @@ from shapmix.layouts import Layout, get_layout
 from shapmix.models.ctrgcn import CTRGCN
 from shapmix.models.stgcn import STGCN
 from shapmix.models.tcn import TCN
+from shapmix.settings import SettingError, as_typed
 from shapmix.suggest import did_you_mean
 
 MODELS: dict[str, type[nn.Module]] = {"ctrgcn": CTRGCN, "stgcn": STGCN, "tcn": TCN}
 
 
-class ModelError(ValueError):
+class ModelError(SettingError):
     """A model cannot be found or made; the message says what to change."""
 
 
@@ -46,21 +47,22 @@ def create_model(
         **options: what else the model takes, for example ``dropout``.
 
     Raises:
-        ModelError: for an unknown name or option (with the nearest known one), an import path
-            that leads nowhere, or something that is no ``nn.Module``.
+        ModelError: for an unknown name or option (with the nearest known one), an option of another
+            type, an import path that leads nowhere, or something that is no ``nn.Module``.
         LayoutError: for an unknown or invalid layout.
         ValueError: from the model, for a value that it cannot work with.
     """
     make = _import(name) if ":" in name else _named(name)
+    chosen = {**({} if width is None else {"width": width}), **options}
     arguments = {
         "layout": get_layout(layout),
         "num_classes": num_classes,
         "num_persons": num_persons,
         "in_channels": in_channels,
-        **({} if width is None else {"width": width}),
-        **options,
+        **chosen,
     }
     _check_arguments(name, make, arguments)
+    arguments |= _typed(name, make, chosen)
     model = make(**arguments)
     if not isinstance(model, nn.Module):
         raise ModelError(
@@ -132,3 +134,15 @@ def _check_arguments(
             f"model {name!r} {error}{hint}; it takes {', '.join(signature.parameters)}, "
             f"and would be called with {', '.join(arguments)}"
         ) from None
+
+
+def _typed(name: str, make: Callable[..., object], options: Mapping[str, object]) -> dict[str, Any]:
+    """Options that were given, as the hints of the model want them, where it has any."""
+    try:
+        hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    except Exception:  # a user's hints may name what is not there
+        hints = {}
+    try:
+        return {key: as_typed(key, value, hints.get(key, Any)) for key, value in options.items()}
+    except SettingError as error:
+        raise ModelError(f"model {name!r}: {error}") from None

@@ -1,9 +1,10 @@
 """From a configuration and data to the parts of a run: transform, model, mixer, loss, sampler."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 from torch import Generator, Tensor, nn
@@ -21,6 +22,7 @@ from shapmix.mixing.cmo import CMO
 from shapmix.mixing.cutmix import JointCutMix
 from shapmix.mixing.remix import Remix
 from shapmix.models import create_model
+from shapmix.settings import SettingError, as_typed
 from shapmix.suggest import did_you_mean
 from shapmix.training.config import Options, TrainConfig
 
@@ -38,7 +40,7 @@ MIXERS: dict[str, type[nn.Module]] = {
 _GIVEN = ("self", "layout", "class_counts", "background", "confidence_channel", "dims", "generator")
 
 
-class OptionError(ValueError):
+class OptionError(SettingError):
     """An option is unknown or has an impossible value."""
 
 
@@ -46,8 +48,9 @@ def build_transform(config: TrainConfig, archive: Archive) -> Transform:
     """The input transform of a run."""
     given: dict[str, Any] = {"channels": archive.info.channels, "num_frames": config.num_frames}
     given["stream"] = config.stream
-    accepted = check_options(Transform, config.transform_options, "transform", ("layout", *given))
-    return Transform(archive.info.layout, **given, **accepted)
+    options = accepted_options(config)["transform"]
+    with _refusing("transform"):
+        return Transform(archive.info.layout, **given, **options)
 
 
 def build_model(config: TrainConfig, archive: Archive, num_persons: int) -> nn.Module:
@@ -57,40 +60,38 @@ def build_model(config: TrainConfig, archive: Archive, num_persons: int) -> nn.M
     """
     options: dict[str, Any] = config.model_options
     num_classes = len(archive.info.class_names)
-    model = create_model(
-        config.model,
-        archive.info.layout,
-        num_classes,
-        num_persons=num_persons,
-        in_channels=len(archive.info.channels),
-        **options,
-    )
+    with _refusing(f"model {config.model}"):
+        model = create_model(
+            config.model,
+            archive.info.layout,
+            num_classes,
+            num_persons=num_persons,
+            in_channels=len(archive.info.channels),
+            **options,
+        )
     if LOSSES[config.loss] is not LDAMLoss:
         return model
     scale: Any = config.loss_options.get("scale", SCALE)
-    return with_cosine_classifier(model, num_classes, check_option("scale", scale, 1))
+    with _refusing(f"loss {config.loss}"):
+        return with_cosine_classifier(model, num_classes, check_option("scale", scale, 1))
 
 
 def build_loss(config: TrainConfig, class_counts: ClassCounts) -> nn.Module:
     """The loss of a run, for hard and soft targets."""
-    kind = LOSSES[config.loss]
-    options = check_options(kind, config.loss_options, f"loss {config.loss}", ("class_counts",))
-    return kind(class_counts, **options)
+    options = accepted_options(config)["loss"]
+    with _refusing(f"loss {config.loss}"):
+        return LOSSES[config.loss](class_counts, **options)
 
 
 def build_sampler(config: TrainConfig, labels: Indices) -> Draw:
     """What draws the training clips of an epoch, given the `(n,)` labels of all.
 
     Raises:
-        OptionError: an option is unknown.
-        ValueError: an option has an impossible value.
+        OptionError: an option is unknown, or has an impossible value.
     """
-    kind = SAMPLERS[config.sampler]
-    options = check_options(
-        kind, config.sampler_options, f"sampler {config.sampler}", ("labels", "rng")
-    )
-    draw = partial(kind, labels, **options)
-    draw(np.random.default_rng(0))  # an impossible value is found now, not in the first epoch
+    draw = partial(SAMPLERS[config.sampler], labels, **accepted_options(config)["sampler"])
+    with _refusing(f"sampler {config.sampler}"):  # now, not in the first epoch
+        draw(np.random.default_rng(0))
     return draw
 
 
@@ -113,23 +114,58 @@ def build_mixer(
         generator: source of randomness of the mixing.
     """
     kind = MIXERS[config.mixer]
-    options = check_options(kind, config.mixer_options, f"mixer {config.mixer}", _GIVEN)
+    options = accepted_options(config)["mixer"]
     wanted = inspect.signature(kind).parameters
     confidence = channels.index("c") if "c" in channels else None
     given: dict[str, Any] = {"confidence_channel": confidence, "generator": generator}
     if "background" in wanted:
         given["background"] = background()
     given = {name: value for name, value in given.items() if name in wanted}
-    return kind(layout, class_counts, **given, **options)
+    with _refusing(f"mixer {config.mixer}"):
+        return kind(layout, class_counts, **given, **options)
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """OptionError in place of the ValueError of something that does not take its options."""
+    try:
+        yield
+    except SettingError:
+        raise
+    except ValueError as error:
+        raise OptionError(f"{what}: {error}") from error
+
+
+def accepted_options(config: TrainConfig) -> dict[str, dict[str, Any]]:
+    """The options of mixer, loss, sampler and transform, as `check_options` accepts them.
+
+    Raises:
+        OptionError: one of them has no such option, or the option another type.
+    """
+    transform = ("layout", "channels", "num_frames", "stream")  # given by others than the options
+    wanted: dict[str, tuple[Callable[..., Any], Options, tuple[str, ...]]] = {
+        f"mixer {config.mixer}": (MIXERS[config.mixer], config.mixer_options, _GIVEN),
+        f"loss {config.loss}": (LOSSES[config.loss], config.loss_options, ("class_counts",)),
+        f"sampler {config.sampler}": (
+            SAMPLERS[config.sampler],
+            config.sampler_options,
+            ("labels", "rng"),
+        ),
+        "transform": (Transform, config.transform_options, transform),
+    }
+    return {
+        what.split()[0]: check_options(kind, options, what, given)
+        for what, (kind, options, given) in wanted.items()
+    }
 
 
 def check_options(
-    kind: Callable[..., Any], options: Options, what: str, given: tuple[str, ...]
+    kind: Callable[..., Any], options: Mapping[str, Any], what: str, given: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Options that `kind` accepts; lists become tuples.
+    """Options that `kind` accepts, as its type hints want them; lists become tuples.
 
     Raises:
-        OptionError: an option is unknown; the nearest known one is suggested.
+        OptionError: an option is unknown or of another type; the nearest known one is suggested.
     """
     known = [name for name in inspect.signature(kind).parameters if name not in given]
     for name in options:
@@ -138,4 +174,12 @@ def check_options(
                 f"{what} has no option {name!r}{did_you_mean(name, known)}; its options are "
                 f"{', '.join(known) if known else 'none'}"
             )
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    hints = get_type_hints(kind.__init__ if inspect.isclass(kind) else kind)
+    try:
+        return {k: as_typed(k, _tupled(v), hints.get(k, Any)) for k, v in options.items()}
+    except SettingError as error:
+        raise OptionError(f"{what}: {error}") from None
+
+
+def _tupled(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,14 +1,40 @@
 """Everything a training run can be told. Plain data: importing it does not import torch."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
+
+from shapmix.settings import Range, SettingError, as_typed, check_range
 
 Value = bool | int | float | str | list[float] | None
 Options = dict[str, Value]
 
 MIN_EPOCHS, MIN_STEPS = 100, 2000  # of a training whose epochs are not given: docs/results.md
+MIN_FRAMES = 8  # that a window of mixing can be cut from: `shapmix.mixing.batch`
+MOST_FRAMES = 100_000  # no memory holds batches of more
+MOST_PROCESSES = 1024  # more bring any machine to a stand
+
+
+RANGES = {
+    "seed": Range(0, 2**63 - 1),
+    "mix_from": Range(0, 1, below=True),
+    "num_frames": Range(MIN_FRAMES, MOST_FRAMES),
+    "num_persons": Range(1),
+    "epochs": Range(1),
+    "batch_size": Range(1),
+    "lr": Range(0, above=True),
+    "momentum": Range(0, 1, below=True),
+    "weight_decay": Range(0),
+    "gamma": Range(0, 1),
+    "lr_warmup_epochs": Range(0),
+    "clip_grad": Range(0, above=True),
+    "validate_every": Range(1),
+    "early_stop": Range(1),
+    "devices": Range(1, MOST_PROCESSES),
+    "threads": Range(1, MOST_PROCESSES),
+    "workers": Range(0, MOST_PROCESSES),
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +66,7 @@ class TrainConfig:
             (package.module:Class).
         model_options: options of the model, such as {width: 64}.
         stream: what the model sees: joint, bone, joint_motion or bone_motion.
-        num_frames: frames of the model's input.
+        num_frames: frames of the model's input, 8 or more.
         transform_options: further options of the input transform, such as {rotation: 0.3} or
             {sampling: segments}.
         num_persons: bodies of the model's input; as many as the archive has when not given.
@@ -75,6 +101,9 @@ class TrainConfig:
         progress: show a progress bar.
         artefacts: write the examples and the explanation that reports show; a run without them gets
             them by `shapmix evaluate`.
+
+    Raises:
+        SettingError: a setting has another type than its own, or is not in `RANGES`.
     """
 
     archive: Path
@@ -124,27 +153,16 @@ class TrainConfig:
     artefacts: bool = True
 
     def __post_init__(self) -> None:
-        positive = ("num_frames", "batch_size", "lr", "devices")
-        for name in positive:
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
-        for name in ("momentum", "weight_decay", "gamma", "lr_warmup_epochs", "workers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
-        for name in ("num_persons", "epochs", "validate_every", "clip_grad", "threads"):
-            if getattr(self, name) is not None and getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
-        if not 0 <= self.mix_from < 1:
-            raise ValueError(
-                f"mix_from is {self.mix_from}; expected a share of the epochs from 0 to below 1"
-            )
+        for field_ in fields(self):
+            value = as_typed(field_.name, getattr(self, field_.name), field_.type)
+            object.__setattr__(self, field_.name, value)
+        for name, allowed in RANGES.items():
+            check_range(name, getattr(self, name), allowed)
         if any(not 0 < share < 1 for share in self.milestones):
-            raise ValueError(
+            raise SettingError(
                 f"milestones are {list(self.milestones)}; expected shares of the epochs between 0 "
                 "and 1, such as [0.6, 0.8]"
             )
-        if self.early_stop is not None and self.early_stop < 1:
-            raise ValueError(f"early_stop is {self.early_stop}; expected 1 or more, or nothing")
 
     @property
     def folder(self) -> Path:
