@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,8 +19,10 @@ from safetensors.torch import load_file
 from shapmix.commands.cli import main
 from shapmix.data.archive import Archive, ArchiveError, ArchiveWriter
 from shapmix.data.splits import make_split
+from shapmix.mixing import batch
+from shapmix.settings import SettingError
 from shapmix.training.build import MIXERS, OptionError, build_model, build_transform
-from shapmix.training.config import TrainConfig
+from shapmix.training.config import MIN_FRAMES, TrainConfig
 from shapmix.training.data import ClipData
 from shapmix.training.evaluation import evaluate_run, load_weights, score
 from shapmix.training.files import RunFolderError, load_checkpoint, read_config
@@ -606,11 +609,116 @@ def test_unknown_options_suggest_the_nearest(config, changes, message):
         ({"early_stop": 0}, "1 or"),
         ({"mix_from": 1.0}, "from 0 to below 1"),
         ({"mix_from": -0.1}, "from 0 to below 1"),
+        ({"seed": -1}, "seed is -1; expected from 0 to"),
+        ({"seed": 2**63}, "expected from 0 to 9223372036854775807"),
+        ({"num_frames": 4}, "num_frames is 4; expected from 8 to 100000"),
+        ({"num_frames": 10**9}, "from 8 to"),
+        ({"momentum": 2.0}, "momentum is 2.0; expected from 0 to below 1"),
+        ({"lr": float("nan")}, "lr is nan; expected a finite number"),
+        ({"lr": 0}, "lr is 0; expected more than 0"),
+        ({"lr": None}, "lr is None; expected a finite number"),
+        ({"weight_decay": -1.0}, "0 or more"),
+        ({"gamma": 5.0}, "from 0 to 1"),
+        ({"batch_size": 2.5}, "a whole number"),
+        ({"batch_size": -1}, "1 or more"),
+        ({"threads": 10**6}, "from 1 to 1024"),
+        ({"mixer": "shapmx"}, "did you mean 'shapmix'"),
+        ({"transform_options": None}, "a mapping of names"),
+        ({"archive": None}, "a path"),
     ],
 )
 def test_impossible_settings(config, changes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SettingError, match=message):
         config(**changes)
+
+
+def test_the_least_frames_are_those_of_mixing():
+    assert MIN_FRAMES == batch.MIN_FRAMES
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mixer_options": {"tau": "x"}}, "mixer shapmix: tau is 'x'; expected a finite number"),
+        ({"transform_options": {"rotation": "x"}}, "transform: rotation is 'x'"),
+        ({"transform_options": {"crop_ratio": 0.5}}, "a list of 2 finite numbers"),
+        ({"loss_options": {"tau": None}}, "loss balanced-softmax: tau is None"),
+        ({"accelerator": "cpu", "devices": 1000}, "devices is 1000; expected from 1 to"),
+    ],
+)
+def test_impossible_options_and_devices_are_refused_before_data_are_read(config, changes, message):
+    with pytest.raises(SettingError, match=message):
+        train(config(archive=Path("nowhere.arrow"), **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mixer_options": {"tau": -1}}, "mixer shapmix: tau is -1"),
+        ({"model": "tcn", "model_options": {"width": "x"}}, "width is 'x'; expected a whole"),
+        ({"model": "tcn", "model_options": {"width": 0}}, "model tcn: width is 0"),
+        ({"transform_options": {"crop_ratio": [2, 3]}}, "transform: crop_ratio"),
+    ],
+)
+def test_values_out_of_range_are_wrong_settings(config, changes, message):
+    with pytest.raises(SettingError, match=message):
+        train(config(**changes))
+
+
+def test_too_little_memory_is_an_error_that_says_what_to_lower(config):
+    """A layer of 10^14 numbers, which no machine has room for."""
+    with pytest.raises(TrainingError, match=r"memory does not suffice.*lower batch_size \(8\)"):
+        train(config(model_options={"hidden": 10**12, "norm": False}))
+
+
+def test_a_file_is_no_run_folder(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="file is a file; expected the name of a run folder"):
+        train(config(out=tmp_path / "file"))
+    for run in (tmp_path / "file", tmp_path / "file" / "inside", tmp_path / "nothing"):
+        with pytest.raises(RunFolderError, match="a folder that `shapmix train` made"):
+            evaluate_run(run)
+
+
+def test_a_configuration_that_was_cut_is_not_completed(config):
+    """By defaults, the run would be another one."""
+    run = config(epochs=1, artefacts=False)
+    train(run)
+    path = run.folder / "config.yaml"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-2]))
+    for again in (
+        lambda: evaluate_run(run.folder, model=run.model),
+        lambda: train(replace(run, resume=run.folder)),
+    ):
+        with pytest.raises(RunFolderError, match="it lacks progress, artefacts, so it was cut"):
+            again()
+    path.write_bytes(b"archive: caf\xe9\n")
+    with pytest.raises(RunFolderError, match="not a configuration"):
+        read_config(run.folder)
+
+
+def test_scores_that_were_cut_are_no_traceback(config):
+    run = config(epochs=1, artefacts=False)
+    train(run)
+    path = run.folder / "scores.npz"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:-10], b"", b"no scores", whole[100:]):
+        path.write_bytes(content)
+        with pytest.raises(RunFolderError, match=r"scores.npz is damaged .*--renew"):
+            evaluate_run(run.folder, model=run.model)
+        assert path.read_bytes() == content
+    evaluate_run(run.folder, model=run.model, renew=True)
+    evaluate_run(run.folder, model=run.model)
+
+
+def test_commands_in_messages_can_be_pasted(config, tmp_path):
+    run = config(out=tmp_path / "a run's", epochs=1, artefacts=False)
+    train(run)
+    with pytest.raises(RunFolderError) as caught:
+        train(run)
+    command = str(caught.value).split("`")[1]
+    assert shlex.split(command) == ["shapmix", "train", "--resume", str(run.folder)]
 
 
 def test_config_file_of_another_version(tmp_path):

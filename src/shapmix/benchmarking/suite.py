@@ -107,12 +107,17 @@ def load_suite(path: str | Path) -> Suite:
     """Read a suite.
 
     Raises:
-        SuiteError: it is no YAML, has an unknown key, or names what it does not define.
-        OSError: it cannot be read.
+        SuiteError: it cannot be read, is no YAML, has an unknown key, or names what it does not
+            define.
     """
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506  a SafeLoader
         return parse_suite(content)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SuiteError(
+            f"{path} cannot be read ({reason}); expected a suite, such as configs/suites/small.yaml"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} is no YAML: {error}") from error
     except SuiteError as error:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -51,11 +52,16 @@ __all__ = [
     "ArchiveWriter",
     "Clip",
     "ClipError",
+    "WriteError",
     "atomic_file",
 ]
 
 BATCH_BYTES = 16 * 2**20  # keypoints of one record batch, unless one clip alone has more
 BATCH_ROWS = 65_536
+
+
+class WriteError(OSError):
+    """A file cannot be written; the message names it, and says what to do."""
 
 
 @contextmanager
@@ -65,18 +71,49 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     It is written under a hidden temporary name in the same folder (made if missing), flushed to the
     disk and renamed when the block ends well; when the block raises, it is removed. A process that
     is killed meanwhile leaves at most `.NAME.*.partial` behind, and `path` as it was.
+
+    Raises:
+        WriteError: nothing can be written there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    if path.is_dir():
+        raise WriteError(f"{path} is a folder; expected the name of a file to write")
+    with _told_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = partial.open("xb")
     try:
-        with partial.open("xb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        with _told_of(path):
+            partial.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise _unwritable(path, error) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """WriteError in place of the system's own, which names a file that nobody asked for."""
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> WriteError:
+    reason = (error.strerror or str(error)).lower()
+    if path.parent.is_file():
+        reason = "that is a file"
+    return WriteError(
+        f"{path} cannot be written in the folder {path.parent} ({reason}): make room there or get "
+        "the right to it, or choose another place"
+    )
 
 
 class ArchiveWriter:
@@ -273,8 +310,8 @@ class Archive:
         self._batch = np.repeat(np.arange(len(lists)), [len(x) for x in lists])
         self._start = np.concatenate([x.offsets.to_numpy()[:-1] for x in lists])
         self._stop = np.concatenate([x.offsets.to_numpy()[1:] for x in lists])
-        in_file = np.array([values.ctypes.data - file.address for values in self._values])
-        self._offset = in_file[self._batch] + 4 * self._start  # bytes
+        self._in_file = np.array([values.ctypes.data - file.address for values in self._values])
+        self._offset = self._in_file[self._batch] + 4 * self._start  # bytes
 
     def __len__(self) -> int:
         return len(self.names)
@@ -312,9 +349,13 @@ class Archive:
             out = np.empty(shape, np.float32)
         elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise ValueError(f"out is {out.dtype} {out.shape}: expected contiguous float32 {shape}")
+        return self._read(out, int(self._offset[i]), self.keypoints(i))
+
+    def _read(self, out: Keypoints, offset: int, values: Keypoints) -> Keypoints:
+        """`out`, filled from this byte of the file on, where these values lie."""
         if not hasattr(os, "preadv"):  # Windows
-            out[...] = self.keypoints(i)
-        elif os.preadv(self._file.fileno(), [out.data], int(self._offset[i])) != out.nbytes:
+            out[...] = values
+        elif os.preadv(self._file.fileno(), [out.data], offset) != out.nbytes:
             raise ArchiveError(f"{self.path} was cut short while it was open; {REMAKE}")
         return out
 
@@ -356,8 +397,13 @@ class Archive:
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def verify(self) -> None:
-        """Read all keypoints; ArchiveError when any are not as they were written, or not finite."""
-        for number, (values, expected) in enumerate(zip(self._values, self._sums, strict=True)):
+        """Read all keypoints; ArchiveError when any are not as they were written, or not finite.
+
+        They are read, not mapped, so that memory is that of one record batch.
+        """
+        held = np.empty(max(values.size for values in self._values), np.float32)
+        for number, (there, expected) in enumerate(zip(self._values, self._sums, strict=True)):
+            values = self._read(held[: there.size], int(self._in_file[number]), there)
             if keypoints_sum(values) != expected or not np.isfinite(values).all():
                 first = self.names[int(np.searchsorted(self._batch, number))]
                 raise ArchiveError(

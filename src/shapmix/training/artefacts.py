@@ -3,6 +3,7 @@
 It is written last, from files that are there already, so that nothing of a run depends on it.
 """
 
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +27,7 @@ from shapmix.mixing.coalitions import all_coalitions
 from shapmix.training.config import TrainConfig
 from shapmix.training.data import ClipData
 from shapmix.training.examples import clip_scenes, turned, usual_up, write_examples
-from shapmix.training.files import load_checkpoint, read_json, write_json, write_npz
+from shapmix.training.files import load_checkpoint, read_json, read_npz, write_json, write_npz
 from shapmix.training.mixes import mix_scenes
 
 CLIPS_PER_CLASS = 4  # that are explained
@@ -82,8 +83,8 @@ def write_artefacts(
         except Exception as error:
             warnings.warn(
                 f"the {write.__name__} that reports show of {folder} could not be written "
-                f"({type(error).__name__}: {error}); the rest of the run is there, and `shapmix "
-                f"evaluate {folder}` tries again",
+                f"({type(error).__name__}: {error}); the rest of the run is there, and "
+                f"`{shlex.join(['shapmix', 'evaluate', str(folder)])}` tries again",
                 stacklevel=2,
             )
 
@@ -92,8 +93,8 @@ def write_run_examples(config: TrainConfig, data: ClipData, folder: Path) -> Non
     """Write `examples.arrow` of a run, from its scores and, for mixes, its last checkpoint."""
     info = data.archive.info
     D = len(info.channels.removesuffix("c"))
-    with np.load(folder / "scores.npz", allow_pickle=False) as scores:
-        names, logits = scores["names"].tolist(), scores["logits_last"]
+    scores = read_npz(folder / "scores.npz", "`shapmix evaluate` with --renew makes it anew")
+    names, logits = scores["names"].tolist(), scores["logits_last"]
     scenes = clip_scenes(data.archive, names, logits, data.class_counts)
     up = usual_up(scenes, info.layout, D)
     checkpoint = folder / "checkpoints" / "last.ckpt"

@@ -1,12 +1,13 @@
 """From a trained model to the numbers and scores of its run folder."""
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from shapmix.data.loader import ClipDataset, create_loader
@@ -21,7 +22,9 @@ from shapmix.training.files import (
     RunFolderError,
     load_checkpoint,
     read_json,
+    read_npz,
     read_trusted_config,
+    write_bytes,
     write_json,
     write_npz,
 )
@@ -63,11 +66,9 @@ def set_precision(config: TrainConfig) -> None:
 
 def save_weights(folder: Path, which: str, epoch: int, state: dict[str, torch.Tensor]) -> None:
     """Write a model's state dict as safetensors, atomically."""
-    path = folder / "checkpoints" / WEIGHTS[which]
-    partial = path.with_suffix(".partial")
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-    save_file(tensors, partial, {"epoch": str(epoch)})
-    partial.replace(path)
+    path = folder / "checkpoints" / WEIGHTS[which]
+    write_bytes(path, save(tensors, {"epoch": str(epoch)}))
 
 
 def load_weights(folder: Path, which: str) -> dict[str, torch.Tensor]:
@@ -163,17 +164,18 @@ def _check_scores(folder: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None
     path = folder / "scores.npz"
     if not path.exists():
         return
-    with np.load(path, allow_pickle=False) as stored:
-        for name in [n for n in arrays if n.startswith("logits_") and n in stored]:
-            before, now = stored[name], arrays[name]
-            if before.shape == now.shape and not np.allclose(before, now, rtol=0.02, atol=0.02):
-                changed = int((before.argmax(1) != now.argmax(1)).sum())
-                raise RunFolderError(
-                    f"the weights of {folder} now score its test clips otherwise ({changed} of "
-                    f"{len(now)} are recognised as another class): this version computes something "
-                    "else than the one that trained them, whose commit is in environment.json. "
-                    "Nothing was written; train anew, or overwrite by `shapmix evaluate --renew`"
-                )
+    renew = shlex.join(["shapmix", "evaluate", str(folder), "--renew"])
+    stored = read_npz(path, f"nothing was written; `{renew}` makes it anew, unseen")
+    for name in [n for n in arrays if n.startswith("logits_") and n in stored]:
+        before, now = stored[name], arrays[name]
+        if before.shape == now.shape and not np.allclose(before, now, rtol=0.02, atol=0.02):
+            changed = int((before.argmax(1) != now.argmax(1)).sum())
+            raise RunFolderError(
+                f"the weights of {folder} now score its test clips otherwise ({changed} of "
+                f"{len(now)} are recognised as another class): this version computes something "
+                "else than the one that trained them, whose commit is in environment.json. "
+                f"Nothing was written; train anew, or overwrite by `{renew}`"
+            )
 
 
 def evaluate_run(
@@ -194,10 +196,12 @@ def evaluate_run(
     Raises:
         RunFolderError: the folder is not a finished run, its data changed, its network is foreign
             code that was not given, or its weights give other scores than when they were trained.
+        ArchiveError: the keypoints are not as they were written.
     """
     config = read_trusted_config(folder, model)
     data = ClipData(config)
     data.check_unchanged(folder)
+    data.archive.verify()
     set_precision(config)
     old = read_json(folder / "metrics.json")
     epochs = {which: old[which]["epoch"] for which in WEIGHTS if old.get(which)}

@@ -5,7 +5,7 @@ import json
 import shlex
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write JSON atomically."""
-    write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
-
-
 def resume_command(folder: Path) -> str:
     """The command that goes on with a run, as it can be pasted into a shell."""
     return shlex.join(["shapmix", "train", "--resume", str(folder)])
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON atomically."""
+    write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise RunFolderError(
             f"{path.parent} has no {path.name}: no run folder, or its training is not finished. "
             f"`{resume_command(path.parent)}` goes on with a run"
@@ -67,6 +67,19 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     named: dict[str, Any] = dict(arrays)
     np.savez_compressed(buffer, **named)
     write_bytes(path, buffer.getvalue())
+
+
+def read_npz(path: Path, remedy: str) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of a file of a run folder; pickled ones are refused.
+
+    Raises:
+        RunFolderError: the file is damaged; the text ends with the remedy.
+    """
+    try:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            return dict(file)
+    except Exception as error:  # damaged files fail in many ways
+        raise RunFolderError(f"{path} is damaged ({error}): {remedy}") from error
 
 
 def config_dict(config: TrainConfig) -> dict[str, Any]:
@@ -90,25 +103,36 @@ def read_config(folder: Path) -> TrainConfig:
     """
     path = folder / "config.yaml"
     try:
-        plain = yaml.safe_load(path.read_text())
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
         paths = ("archive", "split", "out", "resume", "init_from")
         values: dict[str, Any] = {
             k: Path(v) if k in paths and v is not None else v
             for k, v in dict(plain).items()
             if not k.startswith("second_stage")  # what came after the training
         }
-        values["milestones"] = tuple(values.get("milestones", ()))
+        _check_complete(values)
         for key in ("archive", "split"):
             if values.get(key) is not None:
                 values[key] = find_data(values[key], folder)
         return TrainConfig(**values)
-    except FileNotFoundError:
+    except OSError as error:
+        what = "a file" if folder.is_file() else "no run folder"
         raise RunFolderError(
-            f"{folder} is no run folder: it has no config.yaml. Give a folder that `shapmix train` "
-            "made"
+            f"{folder} is {what}: it has no config.yaml that can be read "
+            f"({(error.strerror or str(error)).lower()}). Give a folder that `shapmix train` made"
         ) from None
-    except (TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (TypeError, ValueError, RecursionError, AttributeError, yaml.YAMLError) as error:
         raise RunFolderError(f"{path} is not a configuration of this version: {error}") from error
+
+
+def _check_complete(values: Mapping[str, object]) -> None:
+    """ValueError where a setting is missing: a run writes all, and its value may be no default."""
+    missing = [field.name for field in fields(TrainConfig) if field.name not in values]
+    if missing:
+        raise ValueError(
+            f"it lacks {', '.join(missing)}, so it was cut, or another version wrote it. Restore "
+            "it from a copy, or add these lines with the values that the run had"
+        )
 
 
 def read_trusted_config(folder: Path, model: str | None) -> TrainConfig:

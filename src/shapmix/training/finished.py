@@ -51,11 +51,13 @@ def open_run(
     Raises:
         RunFolderError: the folder is not a finished run, its data changed, or its network is
             foreign code that was not given.
+        ArchiveError: the keypoints are not as they were written.
     """
     config = read_trusted_config(folder, model)
     read_json(folder / "metrics.json")
     data = ClipData(config)
     data.check_unchanged(folder)
+    data.archive.verify()
     network = build_model(config, data.archive, data.num_persons)
     network.load_state_dict(load_weights(folder, "last"))
     network.eval().requires_grad_(False)

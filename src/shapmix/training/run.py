@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,14 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Generator
 
-from shapmix.training.build import build_loss, build_mixer, build_model, build_transform
+from shapmix.settings import SettingError
+from shapmix.training.build import (
+    accepted_options,
+    build_loss,
+    build_mixer,
+    build_model,
+    build_transform,
+)
 from shapmix.training.callbacks import (
     CostEstimate,
     CostLog,
@@ -54,6 +62,9 @@ from shapmix.training.transfer import init_from
 
 PRECISIONS = {"32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 PACKAGES = ("shapmix", "torch", "numpy", "pytorch-lightning", "torchmetrics", "pyarrow")
+NO_MEMORY = re.compile(
+    r"out of memory|(not|t) (enough|allocate) memory|storage size calculation", re.IGNORECASE
+)
 LAST = Path("checkpoints") / "last.ckpt"
 
 
@@ -64,10 +75,18 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
         The metrics (`metrics.json`); None in a process that is not the first.
 
     Raises:
+        SettingError: an option is unknown or of another type, or this machine has fewer devices.
+        ArchiveError: the keypoints are not as they were written.
         RunFolderError: the folder holds another run, or there is nothing to resume.
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss is no longer finite, or the memory does not suffice.
     """
     folder = config.folder
+    accepted_options(config)
+    _check_devices(config)
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(
+            f"{folder} is a file; expected the name of a run folder: another --out"
+        )
     if config.resume is not None and config.epochs is None:
         config = replace(config, epochs=read_config(folder).epochs)
     if config.resume is not None and (folder / "metrics.json").exists():
@@ -77,8 +96,39 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
         torch.set_num_threads(config.threads)
     set_precision(config)
     data = ClipData(config)
-    with _claimed(config):
+    if _first_process() and not config.fast_dev_run:
+        data.archive.verify()  # what is trained on altered keypoints looks like any other run
+    with _claimed(config), _enough_memory(config):
         return _train(data.config, folder, data)
+
+
+def _check_devices(config: TrainConfig) -> None:
+    """SettingError for more devices than this machine has; too many processes would halt it."""
+    if config.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        most, what = torch.cuda.device_count(), "GPUs"
+    elif config.accelerator in ("auto", "cpu"):
+        most, what = os.cpu_count() or 1, "cores"
+    else:  # Lightning knows
+        return
+    if config.devices > most:
+        raise SettingError(
+            f"devices is {config.devices}; expected from 1 to {most}, the {what} here"
+        )
+
+
+@contextmanager
+def _enough_memory(config: TrainConfig) -> Iterator[None]:
+    """TrainingError in place of what torch raises where memory does not suffice."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch has one of its own for GPUs only
+        text = str(error)
+        if isinstance(error, RuntimeError) and not NO_MEMORY.search(text):
+            raise
+        raise TrainingError(
+            f"the memory does not suffice ({' '.join(text.split())[:200]}): lower batch_size "
+            f"({config.batch_size}), num_frames ({config.num_frames}) or the width of the model"
+        ) from error
 
 
 def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] | None:

@@ -179,6 +179,10 @@ def second_stage_folder(run: Path, out: Path | None, kind: str) -> Path:
     if (run / "second_stage.json").exists():
         first = read_json(run / "second_stage.json").get("run")
         raise RunFolderError(f"{run} is a second stage already: start from its first, {first}")
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(
+            f"{folder} is a file; expected the name of a new folder: another --out"
+        )
     if (folder / "metrics.json").exists() or folder.resolve() == run.resolve():
         raise RunFolderError(f"{folder} holds a run already: choose another --out")
     return folder
