@@ -1,14 +1,15 @@
 """Training on two processes: what they share, and that they equal one."""
 
+import csv
 import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 import ddp_worker
+import numpy as np
 import pytest
 import torch
 
@@ -91,12 +92,11 @@ def cli_environment():
     return os.environ | {"PYTHONPATH": paths}
 
 
-def test_the_command_line_trains_on_two_processes(config, tmp_path):
-    run = config(devices=2, epochs=2, batch_size=4, model_options={"norm": False})
-    write_config(tmp_path / "run.yaml", replace(run, threads=1))
+def train_by_command(run, path):
+    write_config(path, run)
     words = [sys.executable, "-m", "shapmix.commands.cli", "train", "--config"]
     done = subprocess.run(
-        [*words, str(tmp_path / "run.yaml")],
+        [*words, str(path)],
         env=cli_environment(),
         capture_output=True,
         text=True,
@@ -104,5 +104,62 @@ def test_the_command_line_trains_on_two_processes(config, tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
+
+
+def logged(folder, column):
+    with (folder / "history.csv").open() as file:
+        return [float(row[column]) for row in csv.DictReader(file)]
+
+
+needs_two_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="trains on two cores")
+
+
+@needs_two_cores
+def test_the_command_line_trains_on_two_processes(config, tmp_path):
+    run = config(devices=2, epochs=2, batch_size=4, model_options={"norm": False})
+    train_by_command(run, tmp_path / "run.yaml")
     metrics = json.loads((run.folder / "metrics.json").read_text())
     assert metrics["last"]["epoch"] == 1
+
+
+@needs_two_cores
+def test_the_loss_that_is_logged_is_that_of_all_processes(config, tmp_path):
+    """Without anything random and with hardly any step, the mean over the 26 clips, by one or two.
+
+    Each of two processes has 13 of them, which are not alike.
+    """
+    still = {"rotation": 0.0, "crop_ratio": [1.0, 1.0]}
+    losses = []
+    for devices in (1, 2):
+        run = config(
+            out=tmp_path / str(devices),
+            devices=devices,
+            epochs=2,
+            batch_size=13,
+            drop_last=False,
+            lr=1e-12,
+            mixer="none",
+            mixer_options={},
+            model_options={"norm": False, "drop": 0.0},
+            transform_options=still,
+            artefacts=False,
+        )
+        train_by_command(run, tmp_path / f"{devices}.yaml")
+        losses.append(logged(run.folder, "train_loss"))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+@needs_two_cores
+def test_the_epoch_is_chosen_by_the_process_whose_weights_are_kept(config, tmp_path):
+    run = config(
+        model="tiny:DisagreeingModel",
+        devices=2,
+        epochs=12,
+        batch_size=4,
+        mixer="none",
+        mixer_options={},
+        artefacts=False,
+    )
+    train_by_command(run, tmp_path / "run.yaml")
+    best = json.loads((run.folder / "metrics.json").read_text())["best"]["epoch"]
+    assert best == int(np.argmax(logged(run.folder, "val_mean_class"))) > 0

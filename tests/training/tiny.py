@@ -11,11 +11,13 @@ from torch.nn.utils import weight_norm
 class TinyModel(nn.Module):
     """Mean and spread over frames, then two layers."""
 
-    def __init__(self, layout, num_classes, num_persons, in_channels, hidden=16, norm=True):
+    def __init__(
+        self, layout, num_classes, num_persons, in_channels, hidden=16, norm=True, drop=0.1
+    ):
         super().__init__()
         features = in_channels * layout.num_joints * num_persons * 2
         self.norm = nn.BatchNorm1d(features) if norm else nn.Identity()
-        self.body = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(0.1))
+        self.body = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(drop))
         self.head = nn.Linear(hidden, num_classes)
         self.calls = 0
 
@@ -43,3 +45,12 @@ class NormedModel(TinyModel):
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.head = weight_norm(self.head)
+
+
+class DisagreeingModel(TinyModel):
+    """In evaluation its second process takes the likeliest class for the least likely."""
+
+    def forward(self, x):
+        logits = super().forward(x)
+        second = os.environ.get("LOCAL_RANK") == "1" and not self.training
+        return -logits if second else logits

@@ -109,7 +109,14 @@ class Recognizer(pl.LightningModule):
         if not loss.is_cuda or step % CHECKED_EVERY == 0:  # to look stalls a GPU
             self._check_loss()
         self.mixing.observe(self.model, x, y)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        self.log(
+            "train/loss",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,  # the mean of all processes
+            batch_size=len(batch),
+        )
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -159,6 +166,9 @@ class Recognizer(pl.LightningModule):
         logits, labels = (torch.cat(part).numpy() for part in zip(*self._scores, strict=True))
         self._scores.clear()
         found = evaluate(logits, labels, self.class_counts, resamples=0)
+        # Of the first process, whose weights are kept: batch norm's means differ between them, and
+        # all must choose the same epoch.
+        found = self.trainer.strategy.broadcast(found)
         for name in ("top1", "mean_class"):
             self.log(f"val/{name}", float(found[name]), prog_bar=name == "mean_class")
 
