@@ -131,8 +131,24 @@ def test_all_classes_the_rarest_first(explain, folder, recognizer):
     assert counts == sorted(counts)
     assert counts == [recognizer.info.class_counts[entry["label"]] for entry in found["classes"]]
     assert {entry["clips"] for entry in found["classes"]} == {2}
+    assert found["without_clips"] == []
     text = explain(folder / "run", "--most", "1")
     assert "Train: training clips." in text
+    assert "Left out" not in text
+
+
+def test_classes_without_clips_are_named(explain, folder, tmp_path):
+    archive = Archive(folder / "data.arrow")
+    with ArchiveWriter(tmp_path / "few.arrow", archive.info) as writer:
+        for i in np.flatnonzero(archive.labels >= len(CLASS_NAMES) - 2)[:40].tolist():
+            writer.write(archive.clip(i))
+    words = [folder / "run", "--source", tmp_path / "few.arrow", "--most", "1"]
+    found = json.loads(explain(*words, "--json"))
+    assert found["without_clips"] == list(CLASS_NAMES[:-2])
+    assert len(found["classes"]) == 2
+    text = explain(*words)
+    assert f"no clips of them to explain: {CLASS_NAMES[0]}, " in text
+    assert f"and {len(CLASS_NAMES) - 2 - 10} more." in text
 
 
 @pytest.mark.parametrize("ending", ["png", "gif"])

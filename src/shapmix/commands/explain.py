@@ -17,8 +17,8 @@ model with --source, an archive or a file of a format that `shapmix predict` rec
 class, blue ones against it. A class is shown on its most probable clip.
 
 --json prints one object: "format" (1), "kind" ("clip", "class" or "overview"), "model", "layout";
-of a clip, "clip" (its name, true and predicted class); of an overview, a list "classes" of objects,
-else at the same place:
+of a clip, "clip" (its name, true and predicted class); of an overview, a list "without_clips" of
+names of classes that cannot be explained, and a list "classes" of objects, else at the same place:
 
     class, label, train_clips, clips    which class, and over how many clips
     v_full, v_empty     its mean probability with all parts, and with none
@@ -31,7 +31,8 @@ else at the same place:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 HELP = "explain which parts of the body carry a clip or a class"
 FORMAT = 1
+MOST_NAMED = 10  # classes in a line
 OF_A_CLASS, OF_EACH_CLASS = 50, 8  # clips, when --most is not given
 
 
@@ -191,17 +193,27 @@ def _explain_all(args: Namespace, model: ActionRecognizer, found: Explanation, h
 
     entries = [_entry(model, found, k) for k in found.clips.nonzero().flatten().tolist()]
     entries.sort(key=lambda entry: entry["train_clips"] or 0)
+    absent = [model.class_names[k] for k in (found.clips == 0).nonzero().flatten().tolist()]
     title = f"{args.run}: what each part does for its class"
     if args.json:
-        print(
-            json.dumps({"format": FORMAT, "kind": "overview", **head, "classes": entries}, indent=1)
-        )
+        lists = {"classes": entries, "without_clips": absent}
+        print(json.dumps({"format": FORMAT, "kind": "overview", **head, **lists}, indent=1))
     else:
-        Console().print(overview_table(title, entries))
+        table = overview_table(title, entries)
+        Console().print(replace(table, notes=(*table.notes, *_told_absent(absent))))
     if args.out is not None:
         values = [[part["value"] for part in entry["parts"]] for entry in entries]
         names = [entry["class"] for entry in entries]
         write_overview(args.out, title, values, names, model.layout.part_names)
+
+
+def _told_absent(names: Sequence[str]) -> Iterator[str]:
+    """A line on the classes that cannot be explained, if there are any."""
+    if not names:
+        return
+    listed = ", ".join(names[:MOST_NAMED])
+    listed += f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    yield f"Left out, for there are no clips of them to explain: {listed}."
 
 
 def _entry(model: ActionRecognizer, found: Explanation, label: int) -> Entry:
