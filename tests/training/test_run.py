@@ -26,6 +26,7 @@ from shapmix.training.config import MIN_FRAMES, TrainConfig
 from shapmix.training.data import ClipData
 from shapmix.training.evaluation import evaluate_run, load_weights, score
 from shapmix.training.files import RunFolderError, load_checkpoint, read_config
+from shapmix.training.finished import open_run
 from shapmix.training.module import Recognizer, TrainingError
 from shapmix.training.run import _commit, build, finish, train
 
@@ -332,6 +333,28 @@ def test_a_run_goes_on_with_its_own_data_only(config, archive_path, tmp_path):
     (run.folder / "metrics.json").unlink()
     with pytest.raises(RunFolderError, match="changed since the run began"):
         train(replace(run, resume=run.folder))
+
+
+def test_altered_keypoints_are_not_trained_on(config, archive_path, tmp_path):
+    """Neither anew, nor in going on, nor in an evaluation."""
+    content = archive_path.read_bytes()
+    archive = tmp_path / "own.arrow"
+    archive.write_bytes(content)
+    run = config(archive=archive, epochs=1, artefacts=False)
+    train(run)
+    coordinate = Archive(archive_path).keypoints(50)[3, 0, 4, :2].tobytes()
+    at = content.index(coordinate)
+    archive.write_bytes(content[:at] + b"\0" + content[at + 1 :])
+    with pytest.raises(ArchiveError, match=r"own\.arrow: keypoints of record batch 0"):
+        evaluate_run(run.folder, model=run.model)
+    with pytest.raises(ArchiveError, match="keypoints of record batch 0"):
+        open_run(run.folder, model=run.model)
+    with pytest.raises(ArchiveError, match="keypoints of record batch 0"):
+        train(replace(run, out=tmp_path / "anew"))
+    (run.folder / "metrics.json").unlink()
+    with pytest.raises(ArchiveError, match="keypoints of record batch 0"):
+        train(replace(run, resume=run.folder))
+    assert not (tmp_path / "anew").exists()
 
 
 def test_an_early_stopped_run_is_not_trained_further(config):
