@@ -39,7 +39,7 @@ class Canvas(Figure):
                 f"no font of this machine has {' '.join(sorted(left)[:20])}: drawn as boxes; "
                 "install one that has (Debian: fonts-noto-cjk for Chinese, Japanese and Korean, "
                 "fonts-noto-core for others) and draw the picture again",
-                stacklevel=2,
+                stacklevel=1,
             )
 
     @contextmanager
