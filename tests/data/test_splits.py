@@ -528,7 +528,7 @@ def test_copies_that_leave_nothing_or_a_strange_choice(with_copies: Archive) -> 
 
 
 def test_a_missing_split_file(tmp_path: Path) -> None:
-    with pytest.raises(SplitError, match=r"cannot read split .*No such file"):
+    with pytest.raises(SplitError, match=r"cannot read split .*: there is no such file"):
         Split.load(tmp_path / "nothing.json")
 
 
