@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -41,7 +42,7 @@ def check_range(name: str, value: float | None, allowed: Range) -> None:
 
 
 def as_typed(name: str, value: object, hint: Any) -> Any:
-    """A value as its type hint wants it: sequences as tuples, whole numbers as int.
+    """A value as its type hint wants it: sequences as tuples, whole numbers as int, paths as Path.
 
     Numbers are finite. Hints of other kinds than numbers, texts, switches, paths, choices,
     sequences, mappings and unions of these take anything.
@@ -77,7 +78,10 @@ def _typed(value: object, hint: Any) -> Any:
         fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     elif kind in (dict, Mapping):
         fits = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
-    elif kind in _TOLD or (isinstance(kind, type) and kind.__module__ == "pathlib"):
+    elif kind is Path:
+        fits = isinstance(value, str | Path)
+        value = Path(value) if isinstance(value, str) else value
+    elif kind in _TOLD:
         fits = isinstance(value, kind)
     else:
         return value
@@ -120,6 +124,7 @@ _TOLD = {
     float: "a finite number",
     bool: "true or false",
     str: "a text",
+    Path: "a path",
     NoneType: "nothing",
 }
 
@@ -141,7 +146,5 @@ def _told(hint: Any) -> str:
         return f"a list of {number}{items[0]}s" if items else "a list"
     if kind in (dict, Mapping):
         return "a mapping of names"
-    if isinstance(kind, type) and kind.__module__ == "pathlib":
-        return "a path"
     told: str = _TOLD.get(kind, getattr(kind, "__name__", str(kind)))
     return told

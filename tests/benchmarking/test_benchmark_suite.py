@@ -122,7 +122,7 @@ REFUSED = [
 IMPOSSIBLE = [
     ({"train": {"epohcs": 3}}, "train has no 'epohcs' .did you mean 'ep"),
     ({"train": {"epochs": "many"}}, "train: .*epochs"),
-    ({"train": {"epochs": 0}}, "epochs is 0; expected more than 0"),
+    ({"train": {"epochs": 0}}, "epochs is 0; expected 1 or more"),
     ({"train": {"seed": 3}}, "seed is not for a suite to set"),
     ({"train": {"out": "x"}}, "out is not for a suite to set"),
     ({"train": {"artefacts": True}}, "artefacts is not for a suite to set"),

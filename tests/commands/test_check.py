@@ -134,15 +134,15 @@ def test_configuration(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "note: num_frames is 400" in text
     status, text = configured(split=str(tmp_path / "nothing.json"))
     assert status == 1
-    assert "cannot read split" in text
+    assert "nothing.json does not exist; expected a split" in text
     status, text = configured(archive="other.arrow")
     assert status == 1
     assert "trains on other.arrow" in text
     status, text = configured(num_person=1)
-    assert status == 1
+    assert status == 2
     assert "did you mean 'num_persons'" in text
     status, text = configured(epochs=-3)
-    assert status == 1
+    assert status == 2
     assert "epochs is -3" in text
 
 
