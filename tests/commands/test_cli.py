@@ -136,16 +136,20 @@ def test_impossible_settings_are_a_wrong_command_line(words, message, capsys):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (FileNotFoundError(2, "No such file or directory", "x"), "x: no such file or directory; g"),
-        (IsADirectoryError(21, "Is a directory", ".x.partial", None, "x"), "x: is a directory; gi"),
-        (OSError(5, "Input/output error", "x"), "x: input/output error"),
+        (FileNotFoundError(2, "No such file or directory", "x"), "x: there is no such file"),
+        (IsADirectoryError(21, "Is a directory", ".x.partial", None, "x"), "x: it is a folder; g"),
+        (FileExistsError(17, "File exists", "x"), "x: it is a file where a folder is needed"),
+        (NotADirectoryError(20, "Not a directory", "x/y"), "x/y: a part of this path is a file"),
+        (OSError(5, "Input/output error", "x"), "x: Input/output error"),
         (OSError("x is no archive"), "x is no archive"),
         (ValueError("y"), "y"),
     ],
 )
-def test_errors_of_the_system_have_words_for_numbers(error, words):
-    assert cli.told(error).startswith(words)
-    assert "Errno" not in cli.told(error)
+def test_errors_of_the_system_have_words_for_numbers(error, words, capsys):
+    assert cli.refused("info", error) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"shapmix info: {words}")
+    assert "Errno" not in said
 
 
 @pytest.mark.parametrize("command", ["info", "check"])

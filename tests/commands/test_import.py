@@ -155,7 +155,7 @@ def test_the_report_does_not_take_the_place_of_the_source(tmp_path, capsys):
     source.write_text("clip,frame\n")
     words = ["import", "table", str(source), str(tmp_path / "a.arrow"), "--report", str(source)]
     assert cli.main(words) == 1
-    assert f"{source} is what this command reads" in capsys.readouterr().err
+    assert f"{source} exists and is no report of an import" in capsys.readouterr().err
     assert source.read_text() == "clip,frame\n"
 
 

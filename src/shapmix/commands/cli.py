@@ -120,14 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words = _prepared(words)
     except (ValueError, OSError) as error:
-        return _refused(words[0], error)
+        return refused(words[0], error)
     parser, parsers = build_parser(words)
     if words[0] in parsers:
         words = _switched_on(words, parsers[words[0]])
     try:
         args = parser.parse_args(words)
     except SettingError as error:
-        return _refused(words[0], error)
+        return refused(words[0], error)
     except ArgumentError as error:
         name = words[0] if words[0] in parsers else None
         message = str(error).removeprefix("error: ")
@@ -178,11 +178,11 @@ def _run(args: Namespace) -> int:
         print("interrupted", *map(": {}".format, interrupt.args), sep="", file=sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
-        return _refused(args.command, error)
+        return refused(args.command, error)
     return 0
 
 
-def _refused(command: str, error: Exception) -> int:
+def refused(command: str, error: Exception) -> int:
     """Say what was wrong: with the settings, status 2; with anything else, status 1."""
     if os.environ.get("SHAPMIX_TRACEBACK"):
         traceback.print_exc()
