@@ -42,14 +42,16 @@ def check_range(name: str, value: float | None, allowed: Range) -> None:
 
 
 def as_typed(name: str, value: object, hint: Any) -> Any:
-    """A value as its type hint wants it: sequences as tuples, whole numbers as int, paths as Path.
+    """A value as its type hint wants it: tuples, whole numbers as int, paths as Path.
 
-    Numbers are finite. Hints of other kinds than numbers, texts, switches, paths, choices,
-    sequences, mappings and unions of these take anything.
+    Numbers are finite; those of numpy become Python's. Hints of other kinds than numbers, texts,
+    switches, paths, choices, sequences, mappings and unions of these take anything.
 
     Raises:
         SettingError: the value does not fit the hint; the nearest choice is suggested.
     """
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
     try:
         return _typed(value, hint)
     except _MisfitError:
@@ -69,9 +71,10 @@ def _typed(value: object, hint: Any) -> Any:
     if kind is Literal:
         fits = any(type(value) is type(choice) and value == choice for choice in args)
     elif kind in (tuple, list, Sequence):
-        fits = isinstance(value, list | tuple)
-        if fits:
-            return _items(value, args, fixed=kind is tuple and args[-1:] != (...,))
+        if isinstance(value, list | tuple):
+            items = _items(value, args, fixed=kind is tuple and args[-1:] != (...,))
+            return items if kind is Sequence else kind(items)
+        fits = False
     elif kind is int:
         return _whole(value)
     elif kind is float:

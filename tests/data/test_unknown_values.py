@@ -190,3 +190,14 @@ def test_validation_prefers_clips_that_are_known_to_be_of_others(tmp_path: Path)
     for seed in range(5):
         assert left_out_validation(archive, train, rest, 1, seed).tolist() == [3]
         assert left_out_validation(archive, train, rest, 3, seed).tolist() == [2, 3, 4]
+
+
+def test_lists_are_no_expressions(tmp_path: Path) -> None:
+    source = as_csv(table(subject=SUBJECTS), tmp_path / "t")
+    run_import("table", str(source), tmp_path / "a.arrow", TableOptions(layout="sbu15"))
+    archive = Archive(tmp_path / "a.arrow")
+    lists = [tmp_path / name for name in ("some.list", "others.list")]
+    for path, names in zip(lists, (archive.names[:4], archive.names[4:]), strict=True):
+        path.write_text("\n".join(names))
+    split = make_split(archive, train=lists[0], test=lists[1], val_fraction=0)
+    assert unknown_values(archive, split) == {}

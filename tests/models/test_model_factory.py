@@ -114,3 +114,26 @@ def test_errors_say_what_to_change(name: str, options: dict[str, float], expecte
 def test_unknown_layout() -> None:
     with pytest.raises(LayoutError, match="did you mean 'ntu25'"):
         create_model("ctrgcn", "ntu52", 7)
+
+
+LISTS = """
+from torch import nn
+
+class Lists(nn.Module):
+    # As people write them: a list is joined to a list, and no hint tells of the default None.
+    def __init__(
+        self, layout, num_classes, num_persons, in_channels, channels: list[int] = [8],
+        drop: float = None,
+    ):
+        super().__init__()
+        self.channels, self.drop = [in_channels] + channels, drop
+"""
+
+
+def test_options_of_others_come_in_the_types_that_they_work_with(tmp_path, monkeypatch):
+    (tmp_path / "with_lists.py").write_text(LISTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = create_model("with_lists:Lists", "ntu25", 3, channels=[4, 5.0], drop=None)
+    assert model.channels == [3, 4, 5]
+    with pytest.raises(ModelError, match="drop is 'x'; expected a finite number"):
+        create_model("with_lists:Lists", "ntu25", 3, drop="x")

@@ -34,6 +34,7 @@ from typing import Any
 
 import yaml
 
+from shapmix.data.reading import reason
 from shapmix.suggest import did_you_mean
 
 Settings = Mapping[str, Any]
@@ -114,9 +115,9 @@ def load_suite(path: str | Path) -> Suite:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506  a SafeLoader
         return parse_suite(content)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
         raise SuiteError(
-            f"{path} cannot be read ({reason}); expected a suite, such as configs/suites/small.yaml"
+            f"{path} cannot be read ({reason(error)}); expected a suite, such as "
+            "configs/suites/small.yaml"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} is no YAML: {error}") from error

@@ -32,9 +32,9 @@ def show_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning: those of this package without the line of the program that gave them."""
-    ours = Path(filename).is_relative_to(PACKAGE)
-    text = f"Warning: {message}\n"
-    if not ours:
+    if Path(filename).is_relative_to(PACKAGE):
+        text = f"Warning: {message}\n"
+    else:
         text = warnings.formatwarning(message, category, filename, lineno, line)
     print(text, end="", file=file or sys.stderr)
 

@@ -18,7 +18,9 @@ class SettingsFile(ActionConfigFile):
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: Any = None) -> None:
         """Check the keys; values are checked like those of flags."""
-        check_keys(Path(values), [field.name for field in fields(TrainConfig)])
+        path = Path(values)
+        if path.is_file() or path.is_dir() or not path.exists():  # a pipe can be read only once
+            check_keys(path, ["config", *(field.name for field in fields(TrainConfig))])
         super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
 
 

@@ -31,6 +31,11 @@ def prepare(words: list[str]) -> list[str]:
             continue
         if not (Path(folder) / "config.yaml").is_file():
             raise ValueError(f"{folder!r} is no run folder: it has no config.yaml to go on with")
+        if any((Path(folder) / name).exists() for name in ("second_stage.json", "ensemble.json")):
+            raise ValueError(
+                f"{folder!r} is a second stage or an ensemble, which are not trained step by step: "
+                "give the command that made it again"
+            )
         return ["--config", str(Path(folder) / "config.yaml"), *words]
     return words
 

@@ -107,11 +107,9 @@ def _told_of(path: Path) -> Iterator[None]:
 
 
 def _unwritable(path: Path, error: OSError) -> WriteError:
-    reason = (error.strerror or str(error)).lower()
-    if path.parent.is_file():
-        reason = "that is a file"
+    why = "that is a file" if path.parent.is_file() else (error.strerror or str(error)).lower()
     return WriteError(
-        f"{path} cannot be written in the folder {path.parent} ({reason}): make room there or get "
+        f"{path} cannot be written in the folder {path.parent} ({why}): make room there or get "
         "the right to it, or choose another place"
     )
 
@@ -355,8 +353,13 @@ class Archive:
         """`out`, filled from this byte of the file on, where these values lie."""
         if not hasattr(os, "preadv"):  # Windows
             out[...] = values
-        elif os.preadv(self._file.fileno(), [out.data], offset) != out.nbytes:
-            raise ArchiveError(f"{self.path} was cut short while it was open; {REMAKE}")
+            return out
+        left = out.data.cast("B") if out.size else b""
+        while left:  # a call reads 2 GB at the most
+            number = os.preadv(self._file.fileno(), [left], offset)
+            if number == 0:
+                raise ArchiveError(f"{self.path} was cut short while it was open; {REMAKE}")
+            left, offset = left[number:], offset + number
         return out
 
     def batches(self) -> Iterator[tuple[Any, Mapping[bytes, bytes]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +144,13 @@ def make_split(
 
 def unknown_values(archive: Archive, split: Split) -> dict[str, int]:
     """Column of a split's expressions -> clips that are in no part for want of a value in it."""
-    recipe = split.recipe
-    expressions = [
-        recipe[part]
-        for part in ("train", "test")
-        if recipe["protocol"] is not None or not _is_list(recipe[part])
-    ]
-    truths = [_decided(archive, expression) for expression in expressions]
+    expressions, truths = [], []
+    for part in ("train", "test"):
+        with suppress(ExpressionError):  # the name of a list is none
+            truths.append(_decided(archive, split.recipe[part]))
+            expressions.append(split.recipe[part])
+    if not truths:
+        return {}
     undecided = np.any([~(truth.holds | truth.fails) for truth in truths], axis=0)
     lost = undecided & ~np.any([truth.holds for truth in truths], axis=0)
     named: set[str] = set().union(*map(columns_of, expressions))

@@ -137,12 +137,22 @@ def _check_arguments(
 
 
 def _typed(name: str, make: Callable[..., object], options: Mapping[str, object]) -> dict[str, Any]:
-    """Options that were given, as the hints of the model want them, where it has any."""
+    """Options that were given, as the hints of the model want them, where it has any.
+
+    A default may be what its hint does not say: `drop: float = None`.
+    """
     try:
         hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
+        parameters = inspect.signature(make).parameters
     except Exception:  # a user's hints may name what is not there
-        hints = {}
+        return dict(options)
+    defaults = {key: parameter.default for key, parameter in parameters.items()}
     try:
-        return {key: as_typed(key, value, hints.get(key, Any)) for key, value in options.items()}
+        return {
+            key: value
+            if value is None and defaults.get(key, value) is None
+            else as_typed(key, value, hints.get(key, Any))
+            for key, value in options.items()
+        }
     except SettingError as error:
         raise ModelError(f"model {name!r}: {error}") from None

@@ -20,7 +20,7 @@ _NO_LETTERS = (
 
 
 class Canvas(Figure):
-    """A figure of which every text is taken literally.
+    """A figure of which every text is taken literally; numbers of axes need a plain format, too.
 
     Letters that `FONT` lacks are drawn in other fonts of this machine. What none has comes out as
     boxes, with one warning that names it.

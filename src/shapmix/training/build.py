@@ -162,7 +162,7 @@ def accepted_options(config: TrainConfig) -> dict[str, dict[str, Any]]:
 def check_options(
     kind: Callable[..., Any], options: Mapping[str, Any], what: str, given: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Options that `kind` accepts, as its type hints want them; lists become tuples.
+    """Options that `kind` accepts, as its type hints want them.
 
     Raises:
         OptionError: an option is unknown or of another type; the nearest known one is suggested.
@@ -176,10 +176,6 @@ def check_options(
             )
     hints = get_type_hints(kind.__init__ if inspect.isclass(kind) else kind)
     try:
-        return {k: as_typed(k, _tupled(v), hints.get(k, Any)) for k, v in options.items()}
+        return {k: as_typed(k, v, hints.get(k, Any)) for k, v in options.items()}
     except SettingError as error:
         raise OptionError(f"{what}: {error}") from None
-
-
-def _tupled(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value

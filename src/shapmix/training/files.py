@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from shapmix.data.archive import atomic_file
+from shapmix.data.reading import reason
 from shapmix.models.factory import is_trusted
 from shapmix.training.config import RUNTIME_FIELDS, TrainConfig
 
@@ -119,7 +120,7 @@ def read_config(folder: Path) -> TrainConfig:
         what = "a file" if folder.is_file() else "no run folder"
         raise RunFolderError(
             f"{folder} is {what}: it has no config.yaml that can be read "
-            f"({(error.strerror or str(error)).lower()}). Give a folder that `shapmix train` made"
+            f"({reason(error)}). Give a folder that `shapmix train` made"
         ) from None
     except (TypeError, ValueError, RecursionError, AttributeError, yaml.YAMLError) as error:
         raise RunFolderError(f"{path} is not a configuration of this version: {error}") from error
@@ -198,10 +199,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunFolderError(f"there is no checkpoint {path}: is its training finished?") from None
     except Exception as error:  # damaged files fail in many ways
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        why = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise RunFolderError(
             f"{path} is refused: it is damaged or holds more than weights and plain values "
-            f"({reason}). Use a checkpoint that `shapmix train` wrote"
+            f"({why}). Use a checkpoint that `shapmix train` wrote"
         ) from error
     if not isinstance(checkpoint, dict) or not checkpoint.keys() >= _CHECKPOINT_KEYS:
         raise RunFolderError(f"{path} is refused: it is no training checkpoint")

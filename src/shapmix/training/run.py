@@ -96,8 +96,6 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
         torch.set_num_threads(config.threads)
     set_precision(config)
     data = ClipData(config)
-    if _first_process() and not config.fast_dev_run:
-        data.archive.verify()  # what is trained on altered keypoints looks like any other run
     with _claimed(config), _enough_memory(config):
         return _train(data.config, folder, data)
 
@@ -134,6 +132,8 @@ def _enough_memory(config: TrainConfig) -> Iterator[None]:
 def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] | None:
     checkpoint = _prepare(config, folder)
     module = build(config, data)
+    if _first_process() and not config.fast_dev_run:
+        data.archive.verify()  # what is trained on altered keypoints looks like any other run
     if config.compile:
         compile_blocks(module.model)
     _describe(folder, data, checkpoint is not None)
