@@ -20,6 +20,7 @@ from shapmix.commands.cli import main
 from shapmix.data.archive import Archive, ArchiveError, ArchiveWriter
 from shapmix.data.splits import make_split
 from shapmix.mixing import batch
+from shapmix.models import ModelError
 from shapmix.settings import SettingError
 from shapmix.training.build import MIXERS, OptionError, build_model, build_transform
 from shapmix.training.config import MIN_FRAMES, TrainConfig
@@ -767,3 +768,8 @@ def test_a_checkpoint_of_an_older_version_is_refused(config):
     torch.save(checkpoint, path)
     with pytest.raises(RunFolderError, match=r"older version.*another --out"):
         train(replace(run, resume=run.folder))
+
+
+def test_an_unknown_model_is_found_before_data_are_read(config, tmp_path):
+    with pytest.raises(ModelError, match=r"unknown model 'tcm' \(did you mean 'tcn'\?\)"):
+        train(config(archive=tmp_path / "nowhere.arrow", model="tcm"))

@@ -52,7 +52,7 @@ def create_model(
         LayoutError: for an unknown or invalid layout.
         ValueError: from the model, for a value that it cannot work with.
     """
-    make = _import(name) if ":" in name else _named(name)
+    make = find_model(name)
     chosen = {**({} if width is None else {"width": width}), **options}
     arguments = {
         "layout": get_layout(layout),
@@ -69,6 +69,15 @@ def create_model(
             f"model {name!r} returned {type(model).__name__}; expected a torch.nn.Module"
         )
     return model
+
+
+def find_model(name: str) -> Callable[..., object]:
+    """What makes the model of this name or import path.
+
+    Raises:
+        ModelError: there is none; the nearest known name is suggested.
+    """
+    return _import(name) if ":" in name else _named(name)
 
 
 def is_trusted(path: str, given: str | None) -> bool:

@@ -24,6 +24,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Generator
 
+from shapmix.models.factory import find_model
 from shapmix.settings import SettingError
 from shapmix.training.build import (
     accepted_options,
@@ -82,6 +83,7 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
     """
     folder = config.folder
     accepted_options(config)
+    find_model(config.model)
     _check_devices(config)
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(
@@ -96,6 +98,8 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
         torch.set_num_threads(config.threads)
     set_precision(config)
     data = ClipData(config)
+    if _first_process() and not config.fast_dev_run:
+        data.archive.verify()  # what is trained on altered keypoints looks like any other run
     with _claimed(config), _enough_memory(config):
         return _train(data.config, folder, data)
 
@@ -132,8 +136,6 @@ def _enough_memory(config: TrainConfig) -> Iterator[None]:
 def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] | None:
     checkpoint = _prepare(config, folder)
     module = build(config, data)
-    if _first_process() and not config.fast_dev_run:
-        data.archive.verify()  # what is trained on altered keypoints looks like any other run
     if config.compile:
         compile_blocks(module.model)
     _describe(folder, data, checkpoint is not None)
