@@ -153,7 +153,7 @@ def run(name: str, measure: Callable[[bool], Report], text: str | None) -> None:
 
 def write(path: Path, name: str, report: Report, seconds: float) -> None:
     """The report, with what it was measured on, as JSON."""
-    from shapmix.training.run import environment
+    from shapmix.training.machine import environment
 
     content = {
         "benchmark": name,

@@ -28,8 +28,9 @@ from shapmix.training.data import ClipData
 from shapmix.training.evaluation import evaluate_run, load_weights, score
 from shapmix.training.files import RunFolderError, load_checkpoint, read_config
 from shapmix.training.finished import open_run
+from shapmix.training.machine import commit
 from shapmix.training.module import Recognizer, TrainingError
-from shapmix.training.run import _commit, build, finish, train
+from shapmix.training.run import build, finish, train
 
 MIXER_OPTIONS = {
     "shapmix": {"warmup_epochs": 1, "saliency_budget": 2.0},
@@ -194,16 +195,16 @@ def test_the_commit_is_marked_when_the_package_is_changed_and_not_when_a_result_
     for path in (package / "__init__.py", result):
         path.write_text("first")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
-    assert _commit(package) is None
+    assert commit(package) is None
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *words], check=True)
-    clean = _commit(package)
+    clean = commit(package)
     assert len(clean) == 40
     result.write_text("second")
     (package / "new.py").write_text("not tracked")
-    assert _commit(package) == clean
+    assert commit(package) == clean
     (package / "__init__.py").write_text("second")
-    assert _commit(package) == clean + "+"
+    assert commit(package) == clean + "+"
 
 
 def cli(words, **environment):

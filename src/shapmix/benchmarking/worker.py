@@ -137,7 +137,7 @@ def _identity(task: Task) -> Row:
 
 @cache
 def _environment() -> dict[str, Any]:
-    from shapmix.training.run import environment
+    from shapmix.training.machine import environment
 
     return environment()
 

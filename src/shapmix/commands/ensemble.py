@@ -226,7 +226,7 @@ def _describe(out: Path, runs: Sequence[Run], how: dict[str, Any], weights: list
     import yaml
 
     from shapmix.training.files import read_json, write_bytes, write_json
-    from shapmix.training.run import environment
+    from shapmix.training.machine import environment
 
     config: dict[str, Any] = {}
     for key in dict.fromkeys(key for run in runs for key in run.config):

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import secrets
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +41,7 @@ from shapmix.data.clip import (
     checked_clip,
 )
 from shapmix.data.reading import reason
+from shapmix.data.writing import atomic_file
 from shapmix.suggest import composed, did_you_mean
 
 __all__ = [
@@ -52,66 +51,10 @@ __all__ = [
     "ArchiveWriter",
     "Clip",
     "ClipError",
-    "WriteError",
-    "atomic_file",
 ]
 
 BATCH_BYTES = 16 * 2**20  # keypoints of one record batch, unless one clip alone has more
 BATCH_ROWS = 65_536
-
-
-class WriteError(OSError):
-    """A file cannot be written; the message names it, and says what to do."""
-
-
-@contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A new binary file that appears at `path` complete, or not at all.
-
-    It is written under a hidden temporary name in the same folder (made if missing), flushed to the
-    disk and renamed when the block ends well; when the block raises, it is removed. A process that
-    is killed meanwhile leaves at most `.NAME.*.partial` behind, and `path` as it was.
-
-    Raises:
-        WriteError: nothing can be written there.
-    """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    if path.is_dir():
-        raise WriteError(f"{path} is a folder; expected the name of a file to write")
-    with _told_of(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = partial.open("xb")
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        with _told_of(path):
-            partial.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise _unwritable(path, error) from error
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _told_of(path: Path) -> Iterator[None]:
-    """WriteError in place of the system's own, which names a file that nobody asked for."""
-    try:
-        yield
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> WriteError:
-    why = "that is a file" if path.parent.is_file() else (error.strerror or str(error)).lower()
-    return WriteError(
-        f"{path} cannot be written in the folder {path.parent} ({why}): make room there or get "
-        "the right to it, or choose another place"
-    )
 
 
 class ArchiveWriter:

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shapmix.counts import shot_bins
-from shapmix.data.archive import Archive, atomic_file
+from shapmix.data.archive import Archive
 from shapmix.data.longtail import Counts, class_counts, imbalance_factor
 from shapmix.data.reading import reason
+from shapmix.data.writing import atomic_file
 
 Indices = npt.NDArray[np.int64]
 

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shapmix.data.archive import Archive, atomic_file
+from shapmix.data.archive import Archive
 from shapmix.data.clip import ArchiveInfo
+from shapmix.data.writing import atomic_file
 from shapmix.layouts import Layout
 from shapmix.layouts.upright import Up, guess_up
 

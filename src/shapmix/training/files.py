@@ -13,8 +13,8 @@ import numpy as np
 import torch
 import yaml
 
-from shapmix.data.archive import atomic_file
 from shapmix.data.reading import reason
+from shapmix.data.writing import atomic_file
 from shapmix.models.factory import is_trusted
 from shapmix.training.config import RUNTIME_FIELDS, TrainConfig
 

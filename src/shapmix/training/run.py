@@ -2,16 +2,11 @@
 
 import logging
 import os
-import platform
-import re
 import signal
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +20,6 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Generator
 
 from shapmix.models.factory import find_model
-from shapmix.settings import SettingError
 from shapmix.training.build import (
     accepted_options,
     build_loss,
@@ -58,14 +52,11 @@ from shapmix.training.files import (
     write_json,
 )
 from shapmix.training.graphs import compile_blocks
+from shapmix.training.machine import check_devices, enough_memory, environment
 from shapmix.training.module import Recognizer, TrainingError
 from shapmix.training.transfer import init_from
 
 PRECISIONS = {"32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-PACKAGES = ("shapmix", "torch", "numpy", "pytorch-lightning", "torchmetrics", "pyarrow")
-NO_MEMORY = re.compile(
-    r"out of memory|(not|t) (enough|allocate) memory|storage size calculation", re.IGNORECASE
-)
 LAST = Path("checkpoints") / "last.ckpt"
 
 
@@ -84,7 +75,7 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
     folder = config.folder
     accepted_options(config)
     find_model(config.model)
-    _check_devices(config)
+    check_devices(config)
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(
             f"{folder} is a file; expected the name of a run folder: another --out"
@@ -100,37 +91,8 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
     data = ClipData(config)
     if _first_process() and not config.fast_dev_run:
         data.archive.verify()  # what is trained on altered keypoints looks like any other run
-    with _claimed(config), _enough_memory(config):
+    with _claimed(config), enough_memory(config):
         return _train(data.config, folder, data)
-
-
-def _check_devices(config: TrainConfig) -> None:
-    """SettingError for more devices than this machine has; too many processes would halt it."""
-    if config.accelerator in ("auto", "gpu") and torch.cuda.is_available():
-        most, what = torch.cuda.device_count(), "GPUs"
-    elif config.accelerator in ("auto", "cpu"):
-        most, what = os.cpu_count() or 1, "cores"
-    else:  # Lightning knows
-        return
-    if config.devices > most:
-        raise SettingError(
-            f"devices is {config.devices}; expected from 1 to {most}, the {what} here"
-        )
-
-
-@contextmanager
-def _enough_memory(config: TrainConfig) -> Iterator[None]:
-    """TrainingError in place of what torch raises where memory does not suffice."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:  # torch has one of its own for GPUs only
-        text = str(error)
-        if isinstance(error, RuntimeError) and not NO_MEMORY.search(text):
-            raise
-        raise TrainingError(
-            f"the memory does not suffice ({' '.join(text.split())[:200]}): lower batch_size "
-            f"({config.batch_size}), num_frames ({config.num_frames}) or the width of the model"
-        ) from error
 
 
 def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] | None:
@@ -275,48 +237,6 @@ def _stopped_early(checkpoint: dict[str, Any]) -> bool:
         name.startswith(MixedStopping.__qualname__) and state["wait_count"] >= state["patience"]
         for name, state in checkpoint.get("callbacks", {}).items()
     )
-
-
-def environment() -> dict[str, Any]:
-    """Versions, commit, machine, command and working folder of this process."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "folder": str(Path.cwd()),
-        "commit": _commit(),
-        "packages": versions,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-
-
-def _commit(package: Path = Path(__file__).parents[1]) -> str | None:
-    """The git commit of the package, with a + when a file of it is changed; None outside of git."""
-
-    def git(*words: str) -> str:
-        found = subprocess.run(  # noqa: S603
-            ["git", "-C", str(package), *words],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return found.stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", "__init__.py")
-        commit = git("rev-parse", "HEAD")
-        dirty = git("status", "--porcelain", "--untracked-files=no", "--", ".")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+" if dirty else "")
 
 
 def _trainer(

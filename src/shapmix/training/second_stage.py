@@ -37,8 +37,8 @@ from shapmix.training.finished import (
     open_run,
     validation_part,
 )
+from shapmix.training.machine import environment
 from shapmix.training.retraining import crt, lws, maxnorm
-from shapmix.training.run import environment
 
 CHOOSE = "validation"  # the value of tau that has it chosen on the validation clips
 Found = dict[str, Any]

@@ -24,9 +24,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import shapmix
-from shapmix.data.archive import Archive, ArchiveWriter, atomic_file
+from shapmix.data.archive import Archive, ArchiveWriter
 from shapmix.data.clip import ClipError
 from shapmix.data.importers.base import MIB, ImportReport, Source, SourceError, Unit
+from shapmix.data.writing import atomic_file
 
 PART_BYTES = 32 * MIB  # of the source in one part, unless one unit alone has more
 PART_UNITS = 512
