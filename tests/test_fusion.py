@@ -121,3 +121,7 @@ def test_scores_that_do_not_belong_together():
         fit_weights([], labels)
     with pytest.raises(ValueError, match="labels"):
         fit_weights(scores, labels[:-1])
+
+
+def test_no_clips_have_no_scores():
+    assert fuse([np.zeros((0, 3)), np.zeros((0, 3))], [1, 2]).shape == (0, 3)

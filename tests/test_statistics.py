@@ -188,6 +188,7 @@ def test_the_mean_over_data_sets_weighs_them_equally():
     ("change", "message"),
     [
         ({"correct_b": np.ones(4, bool)}, r"shape \(3,\) and correct_b \(4,\)"),
+        ({"correct_a": np.ones((2, 3), bool), "correct_b": np.ones((2, 3), bool)}, "one run"),
         ({"correct_a": np.ones(3)}, "expected booleans"),
         ({"labels": [0, 1, 2]}, "from 0 to 2; expected 0 to 1"),
         ({"labels": [1, 1, 0]}, "pairs 0 and 1 have test set 'x' but different labels"),

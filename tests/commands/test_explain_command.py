@@ -235,6 +235,16 @@ def test_many_labels_that_are_no_classes_are_counted(folder, tmp_path, class_cli
     assert "there is no clip of any class to explain" in err
 
 
+def test_a_clip_is_found_however_its_name_is_composed(explain, folder, tmp_path, class_clips):
+    archive = tmp_path / "a.arrow"
+    with ArchiveWriter(archive, ArchiveInfo(get_layout("ntu25"), CLASS_NAMES)) as writer:
+        writer.write(Clip("caf\u00e9", 0, class_clips[0].keypoints))
+    words = folder / "run", "--source", archive, "--clip"
+    assert json.loads(explain(*words, "cafe\u0301", "--json"))["clip"]["name"] == "caf\u00e9"
+    said = explain(*words, "caf", status=1)
+    assert "the source has no clip 'caf' (did you mean 'caf\u00e9'" in said
+
+
 def test_about_is_of_one_clip_of_a_source(explain, folder, spelt_source):
     words = folder / "run", "--source", spelt_source, "--about", "3"
     said = explain(*words, status=1)
@@ -261,7 +271,7 @@ def test_words_for_what_cannot_be(explain, folder, words, said):
     assert said in explain(folder / "run", *words, status=1)
 
 
-def class_clips_and_folders_that_are_not_there(explain, folder, class_clips, tmp_path):
+def test_clips_and_folders_that_are_not_there(explain, folder, class_clips, tmp_path):
     almost = class_clips[0].name + "x"
     assert f"did you mean '{class_clips[0].name}'" in explain(
         folder / "run", "--clip", almost, status=1

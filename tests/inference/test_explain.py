@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from shapmix.inference.explain import explain, explain_classes
-from shapmix.inference.sampled import sample_clip
+from shapmix.inference.sampled import sample_classes, sample_clip
 from shapmix.layouts import get_layout
 from shapmix.mixing.background import stretch
 
@@ -148,6 +148,12 @@ def test_any_partition_of_the_joints():
 def test_shapes_that_do_not_belong_together_are_refused(clip, background):
     with pytest.raises(ValueError, match=r"expected \(C, T, 20, M\)"):
         explain(random_model(), torch.zeros(clip), LAYOUT, torch.zeros(background))
+    batches = [(torch.zeros(2, *clip), torch.zeros(2, dtype=torch.int64))]
+    for explain_many in (explain_classes, sample_classes):
+        with pytest.raises(ValueError, match=r"expected \(C, T, 20, M\)"):
+            explain_many(random_model(), batches, LAYOUT, torch.zeros(background), 3)
+    with pytest.raises(ValueError, match=r"expected \(C, T, 20, M\)"):
+        sample_clip(random_model(), torch.zeros(clip), LAYOUT, torch.zeros(background))
 
 
 def test_explain_is_public():

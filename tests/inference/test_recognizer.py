@@ -130,8 +130,9 @@ def test_one_class_is_explained_by_index_or_name(recognizer, clips):
         (np.zeros((4, 25, 3), dtype=bool), "is bool"),
         (np.full((4, 25, 3), "x"), "<U1"),
         ("a text", "<U6"),
-        (np.full((4, 25, 3), np.nan), "NaN or infinite values: set"),
-        (np.full((4, 25, 3), np.inf), "NaN or infinite"),
+        (np.full((4, 25, 3), np.nan), "values that are NaN, infinite or beyond float32: set"),
+        (np.full((4, 25, 3), np.inf), "NaN, infinite"),
+        (np.full((4, 25, 3), 1e300), "beyond float32"),
     ],
 )
 def test_bad_clips_are_named(recognizer, clips, clip, message):

@@ -217,7 +217,8 @@ def test_state_is_the_prior_alone():
     assert set(LOSSES["ldam-drw"](COUNTS).state_dict()) == {"margins", "weights"}
 
 
+@pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("classes", [1, len(COUNTS) - 1, len(COUNTS) + 1])
-def test_logits_of_another_number_of_classes_are_refused(classes):
-    with pytest.raises(ValueError, match=r"expected \(N, \d\), one for each entry of class_counts"):
-        BalancedSoftmaxLoss(COUNTS)(torch.zeros(4, classes), torch.zeros(4, dtype=torch.int64))
+def test_logits_of_another_number_of_classes_are_refused(name, classes):
+    with pytest.raises(ValueError, match=r"expected \(N, 3\), one for each entry of class_counts"):
+        LOSSES[name](COUNTS)(torch.zeros(4, classes), torch.zeros(4, dtype=torch.int64))

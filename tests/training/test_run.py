@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import pickle
 import shlex
@@ -8,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -265,6 +267,9 @@ def test_a_resumed_run_keeps_its_settings(config):
     train(run)
     with pytest.raises(RunFolderError, match=r"lr was 0.05 and is now 0.5.*another --out"):
         train(replace(run, resume=run.folder, lr=0.5))
+    # each device has a batch of its own, so that steps and learning rate depend on their number
+    with pytest.raises(RunFolderError, match=r"devices was 1 and is now 2.*another --out"):
+        train(replace(run, resume=run.folder, devices=2))
 
 
 def test_two_processes_do_not_train_in_one_folder(config):
@@ -357,6 +362,25 @@ def test_altered_keypoints_are_not_trained_on(config, archive_path, tmp_path):
     with pytest.raises(ArchiveError, match="keypoints of record batch 0"):
         train(replace(run, resume=run.folder))
     assert not (tmp_path / "anew").exists()
+
+
+def test_early_stopping_needs_validation_clips(config, archive_path, tmp_path):
+    alone = tmp_path / "alone.json"
+    make_split(Archive(archive_path), imbalance=4, n_max=12, val_per_class=0).save(alone)
+    run = config(split=alone, early_stop=1)
+    with pytest.raises(SettingError, match="early_stop watches validation clips and this split"):
+        train(run)
+    assert not run.folder.exists()
+    train(replace(run, early_stop=None, fast_dev_run=True))
+
+
+def test_a_batch_larger_than_the_clips_of_one_process_takes_them_all(config):
+    data = ClipData(config(batch_size=1000))
+    data.trainer = SimpleNamespace(
+        global_rank=1, world_size=2, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+    )
+    batches = [len(batch) for batch in data.train_dataloader()]
+    assert batches == [math.ceil(len(data.train) / 2)]
 
 
 def test_an_early_stopped_run_is_not_trained_further(config):

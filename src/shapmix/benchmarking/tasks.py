@@ -183,7 +183,7 @@ def data_recipe(data: DataSpec) -> dict[str, Any]:
 def train_recipe(config: TrainConfig) -> dict[str, Any]:
     """What decides the training: all settings that are not about how it is run."""
     plain = config_dict(config)
-    left_out = RUNTIME_FIELDS | {"archive", "split", "init_from"}
+    left_out = RUNTIME_FIELDS | {"archive", "split", "init_from", "devices"}
     unmixed = config.mixer == "none"
     left_out |= {name for name, old in LATER_FIELDS.items() if unmixed or plain[name] == old}
     return {name: value for name, value in plain.items() if name not in left_out}

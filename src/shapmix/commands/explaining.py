@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from shapmix.suggest import did_you_mean
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -105,30 +103,27 @@ def examples_of_source(source: Path, model: ActionRecognizer, wanted: Wanted) ->
     Of several clips, labels that are no classes of the model are noted on the standard error.
 
     Raises:
-        SourceError, MismatchError: the source cannot be read, or is of another skeleton.
-        ValueError: there is no such clip; the nearest name is suggested.
+        SourceError, MismatchError: the source cannot be read, has no such clip (the nearest name is
+            suggested), or is of another skeleton.
     """
     from shapmix.data.adapting import find_adaptation, matching_classes
 
     left = dict.fromkeys([None, *range(len(model.class_names))], wanted.most)
-    examples, names, strange = [], [], set()
-    with _opened(source, model) as recordings:
+    examples, seen, strange = [], 0, set()
+    with _opened(source, model) as opened:
+        recordings = opened if wanted.clip is None else opened.only(wanted.clip)
         info = model.info
         adapt = find_adaptation(recordings.info, model.layout, info.channels, info.units)
         matches = matching_classes(recordings.info.class_names, model.class_names)
         for name, keypoints, fps, class_name in recordings:
             label = None if class_name is None else matches.get(class_name)
-            names.append(name)
+            seen += 1
             if class_name is not None and label is None:
                 strange.add(class_name)
-            if wanted.clip not in (None, name) or wanted.label not in (None, label):
-                continue
-            if left[label] > 0:
+            if wanted.label in (None, label) and left[label] > 0:
                 left[label] -= 1
                 examples.append(Example(name, adapt(keypoints), label, fps))
-    if wanted.clip is not None and not examples:
-        raise ValueError(f"no clip {wanted.clip!r} in {source}{did_you_mean(wanted.clip, names)}")
-    if strange and wanted.clip is None and len(names) > 1:  # a lone file lies in any folder
+    if strange and wanted.clip is None and seen > 1:  # a lone file lies in any folder
         _note_strange(strange)
     return examples
 

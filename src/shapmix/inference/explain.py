@@ -137,12 +137,14 @@ def explain_classes(
             indices; up to 12 parts.
 
     Raises:
-        ValueError: `parts` is no partition of the joints into 2 to 12 parts.
+        ValueError: the shapes do not belong together, or `parts` is no partition of the joints
+            into 2 to 12 parts.
     """
     names, joints = _players(layout, parts)
     found, labels = [torch.empty(0, len(joints))], [torch.empty(0, dtype=torch.int64)]
     with evaluation(model) as run:
         for x, y in batches:
+            check_shapes(x.shape[1:], layout, background)
             here = presence(x)
             absent = stretch(background.to(x), x.shape[2])
             values = class_values(run, x, y, joints.to(x.device), absent, here)
@@ -172,7 +174,7 @@ def explain(
         ValueError: the shapes do not belong together, or `parts` is no partition of the joints
             into 2 to 12 parts.
     """
-    _check_shapes(clip, layout, background)
+    check_shapes(clip.shape, layout, background)
     names, joints = _players(layout, parts)
     with evaluation(model) as run:
         absent = stretch(background.to(clip), clip.shape[1])
@@ -180,9 +182,9 @@ def explain(
     return Explanation(layout, names, values, torch.arange(len(values)), len(values))
 
 
-def _check_shapes(clip: Tensor, layout: Layout, background: Tensor) -> None:
-    """That clip and background are `(C, T, V, M)` alike but for T, of the layout's joints."""
-    found, other = tuple(clip.shape), tuple(background.shape)
+def check_shapes(clip: torch.Size, layout: Layout, background: Tensor) -> None:
+    """ValueError unless clip and background are `(C, T, V, M)` alike but for T, of the layout."""
+    found, other = tuple(clip), tuple(background.shape)
     alike = found[:1] + found[2:] == other[:1] + other[2:]
     if len(found) != 4 or not alike or found[2] != layout.num_joints:
         raise ValueError(

@@ -40,11 +40,14 @@ def check_clip(clip: Any, number: int, layout: Layout, channels: str) -> NDArray
             f"(frames, persons, {expected[0]} joints of {layout.name!r}, {expected[1]} channels "
             f"{channels!r}), at least one frame and one person"
         )
-    if not np.isfinite(keypoints).all():
+    with np.errstate(over="ignore"):
+        single: NDArray[np.float32] = keypoints.astype(np.float32)
+    if not np.isfinite(single).all():
         raise ValueError(
-            f"clip {number} has NaN or infinite values: set the joints that are missing to 0"
+            f"clip {number} has values that are NaN, infinite or beyond float32: set the joints "
+            "that are missing to 0"
         )
-    return keypoints
+    return single
 
 
 def ragged(clips: Sequence[NDArray[Any]], num_persons: int) -> RaggedBatch:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from shapmix.inference.explain import Parts
+from shapmix.inference.explain import Parts, check_shapes
 from shapmix.layouts import Layout
 from shapmix.mixing.background import stretch
 from shapmix.mixing.coalitions import joint_masks, partition_masks
@@ -82,10 +82,12 @@ def sample_clip(
         generator: source of randomness; its own, seeded as torch is, when not given.
 
     Raises:
-        ValueError: `parts` is no partition of the joints, or `pairs` is less than 2.
+        ValueError: the shapes do not belong together, `parts` is no partition of the joints, or
+            `pairs` is less than 2.
     """
     names, masks = _players(layout, parts)
     with evaluation(model) as run:
+        check_shapes(clip.shape, layout, background)
         phi, error = _sample(run, clip, background, masks, pairs, given_or_own(generator))
     labels = torch.arange(len(phi))
     return SampledExplanation(layout, names, phi, error, labels, len(phi))
@@ -120,6 +122,7 @@ def sample_classes(
     labels = [torch.empty(0, dtype=torch.int64)]
     with evaluation(model) as run:
         for x, y in batches:
+            check_shapes(x.shape[1:], layout, background)
             for clip, label in zip(x, y.tolist(), strict=True):
                 phi, error = _sample(run, clip, background, masks, pairs, generator)
                 found.append(phi[label, None])

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from shapmix.counts import ClassCounts, check_counts
-from shapmix.losses.expectation import check_option, expected
+from shapmix.losses.expectation import check_logits, check_option, expected
 
 
 class ClassBalancedLoss(nn.Module):
@@ -36,4 +36,5 @@ class ClassBalancedLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
+        check_logits(logits, len(self.weights))
         return expected(-self.weights * logits.log_softmax(1), target).mean()

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shapmix.counts import ClassCounts, check_counts
-from shapmix.losses.expectation import check_option
+from shapmix.losses.expectation import check_logits, check_option
 
 
 class CrossEntropyLoss(nn.Module):
@@ -13,10 +13,11 @@ class CrossEntropyLoss(nn.Module):
 
     def __init__(self, class_counts: ClassCounts) -> None:
         super().__init__()
-        check_counts(class_counts)
+        self.num_classes = len(check_counts(class_counts))
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
+        check_logits(logits, self.num_classes)
         return F.cross_entropy(logits, target)
 
 
@@ -46,9 +47,5 @@ class BalancedSoftmaxLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
-        if logits.ndim != 2 or logits.shape[1] != len(self.log_prior):
-            raise ValueError(
-                f"logits have shape {tuple(logits.shape)}; expected (N, {len(self.log_prior)}), "
-                "one for each entry of class_counts"
-            )
+        check_logits(logits, len(self.log_prior))
         return F.cross_entropy(logits + self.tau * self.log_prior, target)

@@ -1,4 +1,4 @@
-"""What the losses share: the expectation over labels, and the check of their options."""
+"""What the losses share: the expectation over labels, and the checks of what they are given."""
 
 import math
 
@@ -17,6 +17,15 @@ def expected(values: Tensor, target: Tensor) -> Tensor:
     if values.ndim == 1:
         return values[target]
     return values.gather(1, target[:, None]).squeeze(1)
+
+
+def check_logits(logits: Tensor, num_classes: int) -> None:
+    """ValueError for logits that are not `(N, K)`, one for each entry of the class counts."""
+    if logits.ndim != 2 or logits.shape[1] != num_classes:
+        raise ValueError(
+            f"logits have shape {tuple(logits.shape)}; expected (N, {num_classes}), one for each "
+            "entry of class_counts"
+        )
 
 
 def check_option(name: str, value: float, low: float, high: float = math.inf) -> float:

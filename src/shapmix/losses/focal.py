@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from shapmix.counts import ClassCounts, check_counts
-from shapmix.losses.expectation import check_option, expected
+from shapmix.losses.expectation import check_logits, check_option, expected
 
 
 class FocalLoss(nn.Module):
@@ -24,11 +24,12 @@ class FocalLoss(nn.Module):
 
     def __init__(self, class_counts: ClassCounts, *, gamma: float = 2.0) -> None:
         super().__init__()
-        check_counts(class_counts)
+        self.num_classes = len(check_counts(class_counts))
         self.gamma = check_option("gamma", gamma, 0)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
+        check_logits(logits, self.num_classes)
         log_p = logits.log_softmax(1)
         # Never 0, where a power below 1 has no finite slope.
         doubt = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)

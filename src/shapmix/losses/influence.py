@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shapmix.counts import ClassCounts, check_counts
-from shapmix.losses.expectation import check_option, expected
+from shapmix.losses.expectation import check_logits, check_option, expected
 
 
 class InfluenceBalancedLoss(nn.Module):
@@ -64,6 +64,7 @@ class InfluenceBalancedLoss(nn.Module):
         Raises:
             ValueError: the features are missing, or are not one row a clip.
         """
+        check_logits(logits, len(self.weights))
         if features is None and not self.balanced:
             return F.cross_entropy(logits, target)
         if features is None or features.ndim != 2 or len(features) != len(logits):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shapmix.counts import ClassCounts, check_counts
-from shapmix.losses.expectation import check_option, expected
+from shapmix.losses.expectation import check_logits, check_option, expected
 
 SCALE = 30.0  # of the cosines that are the logits
 
@@ -58,6 +58,7 @@ class LDAMLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
+        check_logits(logits, len(self.margins))
         losses = F.softplus(self.margins - log_odds(logits))
         if not self.reweighted:
             return expected(losses, target).mean()

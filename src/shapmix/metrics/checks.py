@@ -18,7 +18,8 @@ def _array(values: Any) -> NDArray[Any]:
     return np.asarray(values)
 
 
-def check_scores(logits: Any, labels: Labels, num_classes: int) -> tuple[Floats, Ints]:
+def check_logits(logits: Any, num_classes: int) -> Floats:
+    """Logits as float64 `(n, K)`; ValueError for another shape, or values that are not finite."""
     scores = _array(logits)
     if scores.ndim != 2 or scores.shape[1] != num_classes or scores.dtype.kind not in "fiu":
         raise ValueError(
@@ -32,10 +33,17 @@ def check_scores(logits: Any, labels: Labels, num_classes: int) -> tuple[Floats,
             f"{bad[:10].tolist()}; expected finite scores: look for a diverged model or clips "
             "with NaN"
         )
-    return scores.astype(np.float64), check_labels(labels, len(scores), num_classes)
+    return scores.astype(np.float64)
+
+
+def check_scores(logits: Any, labels: Labels, num_classes: int) -> tuple[Floats, Ints]:
+    """Logits as by `check_logits`, and labels as by `check_labels`."""
+    scores = check_logits(logits, num_classes)
+    return scores, check_labels(labels, len(scores), num_classes)
 
 
 def check_labels(labels: Labels, clips: int, num_classes: int) -> Ints:
+    """Labels as int64 `(n,)`; ValueError if they are no classes, or not one for each clip."""
     truth = _array(labels)
     if truth.shape != (clips,) or truth.dtype.kind not in "iu" or clips == 0:
         raise ValueError(
@@ -51,6 +59,7 @@ def check_labels(labels: Labels, clips: int, num_classes: int) -> Ints:
 
 
 def check_correct(correct: Any, name: str) -> NDArray[np.bool_]:
+    """What S runs got right, `(S, n)`, of `(n,)` or `(S, n)` booleans; ValueError for others."""
     values = _array(correct)
     if values.dtype != np.bool_ or values.ndim not in (1, 2) or values.size == 0:
         raise ValueError(
@@ -61,5 +70,6 @@ def check_correct(correct: Any, name: str) -> NDArray[np.bool_]:
 
 
 def check_resamples(resamples: int, least: int = 0) -> None:
+    """ValueError for fewer resamples than `least`."""
     if resamples < least:
         raise ValueError(f"resamples is {resamples}; expected {least} or more")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from shapmix.metrics.checks import Labels, check_labels, check_scores
+from shapmix.metrics.checks import Labels, check_labels, check_logits
 from shapmix.metrics.groups import Floats, Ints
 
 Fused = Literal["logits", "probabilities"]
@@ -111,5 +111,4 @@ def _stack(scores: Sequence[Any]) -> Floats:
         raise ValueError(
             f"scores have the shapes {shapes}; expected the same (n, K) for each of the models"
         )
-    unknown = np.zeros(shapes[0][0], dtype=np.int64)  # the labels are checked elsewhere
-    return np.stack([check_scores(each, unknown, shapes[0][1])[0] for each in scores])
+    return np.stack([check_logits(each, shapes[0][1]) for each in scores])

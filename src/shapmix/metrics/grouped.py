@@ -156,12 +156,13 @@ class _Run:
 
 def _checked(pair: RunPair) -> _Run:
     counts = check_counts(pair.class_counts)
-    a = check_correct(pair.correct_a, "correct_a")[0]
-    b = check_correct(pair.correct_b, "correct_b")[0]
-    if a.shape != b.shape:
+    a, b = (check_correct(getattr(pair, name), name) for name in ("correct_a", "correct_b"))
+    if a.shape != b.shape or len(a) > 1:
         raise ValueError(
-            f"correct_a has shape {a.shape} and correct_b {b.shape}; expected the same clips"
+            f"correct_a has shape {np.shape(pair.correct_a)} and correct_b "
+            f"{np.shape(pair.correct_b)}; expected (n,) of both, one run on the same clips"
         )
+    a, b = a[0], b[0]
     labels = check_labels(pair.labels, len(a), len(counts))
     clips = np.bincount(labels, minlength=len(counts))
     return _Run(b.astype(np.float64) - a, labels, clips, counts)

@@ -203,7 +203,8 @@ class TrainConfig:
 
 
 # Fields that say how to run, not what is trained: they may differ between a run and its resumption.
+# `devices` is not among them: the batch is each one's, so steps and learning rate depend on it.
 RUNTIME_FIELDS = frozenset(
-    {"out", "accelerator", "devices", "cuda_graphs", "threads", "workers", "resume", "fast_dev_run"}
+    {"out", "accelerator", "cuda_graphs", "threads", "workers", "resume", "fast_dev_run"}
     | {"progress", "artefacts", "compile"}
 )

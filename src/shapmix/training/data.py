@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import cast
 
@@ -63,15 +64,16 @@ class ClipData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         """Drawn by the sampler from (seed, epoch), an equal share for every process."""
         trainer = self.trainer
+        world_size = trainer.world_size if trainer else 1
         loader = create_loader(
             self.train,
-            min(self.config.batch_size, len(self.train)),
+            min(self.config.batch_size, math.ceil(len(self.train) / world_size)),
             shuffle=True,
             draw=self.draw,
             drop_last=self.config.drop_last,
             seed=self.config.seed,
             rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
+            world_size=world_size,
             workers=self.config.workers,
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )

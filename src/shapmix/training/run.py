@@ -20,6 +20,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Generator
 
 from shapmix.models.factory import find_model
+from shapmix.settings import SettingError
 from shapmix.training.build import (
     accepted_options,
     build_loss,
@@ -67,7 +68,8 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
         The metrics (`metrics.json`); None in a process that is not the first.
 
     Raises:
-        SettingError: an option is unknown or of another type, or this machine has fewer devices.
+        SettingError: an option is unknown or of another type, this machine has fewer devices, or
+            there are no validation clips to stop early by.
         ArchiveError: the keypoints are not as they were written.
         RunFolderError: the folder holds another run, or there is nothing to resume.
         TrainingError: the loss is no longer finite, or the memory does not suffice.
@@ -89,6 +91,11 @@ def train(config: TrainConfig) -> dict[str, Any] | None:
         torch.set_num_threads(config.threads)
     set_precision(config)
     data = ClipData(config)
+    if config.early_stop is not None and data.val is None:
+        raise SettingError(
+            "early_stop watches validation clips and this split has none: leave it out, or make "
+            "a split that has some (--val-per-class with a long tail, else --val-fraction)"
+        )
     if _first_process() and not config.fast_dev_run:
         data.archive.verify()  # what is trained on altered keypoints looks like any other run
     with _claimed(config), enough_memory(config):
