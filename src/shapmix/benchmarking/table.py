@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from shapmix.data.writing import atomic_file
+from shapmix.writing import atomic_file
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -127,7 +127,7 @@ def run(args: Namespace) -> None:
         _print_next(args.out)
         return
     from shapmix.commands.overwriting import REPORT, check_replaceable
-    from shapmix.data.writing import atomic_file
+    from shapmix.writing import atomic_file
 
     if args.report is not None:
         check_replaceable(args.report, REPORT)

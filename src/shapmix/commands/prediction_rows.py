@@ -59,7 +59,7 @@ def rows_to(out: str | None, as_json: bool, columns: Sequence[str]) -> Iterator[
         as_json: JSON lines on the standard output.
         columns: of a CSV.
     """
-    from shapmix.data.writing import atomic_file
+    from shapmix.writing import atomic_file
 
     if is_piped(out, as_json):
         sys.stdout.flush()

@@ -41,8 +41,8 @@ from shapmix.data.clip import (
     checked_clip,
 )
 from shapmix.data.reading import reason
-from shapmix.data.writing import atomic_file
 from shapmix.suggest import composed, did_you_mean
+from shapmix.writing import atomic_file
 
 __all__ = [
     "Archive",

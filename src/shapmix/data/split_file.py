@@ -17,7 +17,7 @@ from shapmix.counts import shot_bins
 from shapmix.data.archive import Archive
 from shapmix.data.longtail import Counts, class_counts, imbalance_factor
 from shapmix.data.reading import reason
-from shapmix.data.writing import atomic_file
+from shapmix.writing import atomic_file
 
 Indices = npt.NDArray[np.int64]
 

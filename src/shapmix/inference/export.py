@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from shapmix.inference.ensemble import Ensemble
-from shapmix.inference.pretrained import write_whole
 from shapmix.inference.recognizer import ActionRecognizer
+from shapmix.writing import write_whole
 
 TOLERANCE = 1e-4  # of a probability, between torch and ONNX Runtime
 METADATA_FILE = "shapmix.json"  # inside a .pt2
@@ -90,7 +90,7 @@ def export_torch(recognizer: Model, path: str | Path) -> None:
     torch.export.save(
         program, buffer, extra_files={METADATA_FILE: json.dumps(metadata(recognizer))}
     )
-    write_whole(Path(path), buffer.getvalue())
+    write_whole(path, buffer.getvalue())
 
 
 def export_onnx(recognizer: Model, path: str | Path) -> float:
@@ -128,7 +128,7 @@ def export_onnx(recognizer: Model, path: str | Path) -> float:
             f"probabilities of ONNX Runtime differ from torch's by up to {difference:.2g}; "
             f"expected at most {TOLERANCE:g}: another version of torch or onnxruntime may help"
         )
-    write_whole(Path(path), content)
+    write_whole(path, content)
     return difference
 
 

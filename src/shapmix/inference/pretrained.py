@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from shapmix.writing import write_whole
+
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 KINDS = "shapmix "  # how every kind of what is saved begins
 RUN_CONFIG, RUN_MAY_HAVE = "config.yaml", ("checkpoints", "metrics.json")
@@ -80,18 +82,6 @@ def _is_saved(config: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(found, dict) and str(found.get("kind")).startswith(KINDS)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def read_config(folder: Path) -> dict[str, Any]:

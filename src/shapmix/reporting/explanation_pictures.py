@@ -27,6 +27,7 @@ from shapmix.reporting.figures.paper import (
     shortened,
 )
 from shapmix.reporting.paper_bodies import Stage, bodies_on_paper, draw_body, draw_strip
+from shapmix.writing import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,18 +148,16 @@ def _write_animation(path: Path, shown: Pictured) -> Path:
     frames = animation(shown, step)
     palette = frames[len(frames) // 2].quantize(64)
     images = [image.quantize(palette=palette, dither=Dither.NONE) for image in frames]
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images[0].save(
-        partial,
-        format="GIF",
-        save_all=True,
-        append_images=images[1:],
-        duration=max(round(1000 * step / (shown.fps or _FPS)), 20),
-        loop=0,
-        comment=b"shapmix",
-    )
-    partial.replace(path)
+    with atomic_file(path) as file:
+        images[0].save(
+            file,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=max(round(1000 * step / (shown.fps or _FPS)), 20),
+            loop=0,
+            comment=b"shapmix",
+        )
     return path
 
 

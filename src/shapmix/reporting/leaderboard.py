@@ -19,6 +19,7 @@ from shapmix.reporting.leaderboard_tables import cost_table, gain_table, standin
 from shapmix.reporting.runs import Which
 from shapmix.reporting.standings import HEADLINE, Standings, make_standings
 from shapmix.suggest import did_you_mean
+from shapmix.writing import atomic_file, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,10 +90,11 @@ def write_leaderboard(
         for each, some, others in zip(standings, tables, pictures, strict=True)
     ]
     shown = tuple(table for some in tables for table in some.values())
-    out.mkdir(parents=True, exist_ok=True)
     title = "Leaderboard of the benchmark"
     files = [
-        _write_text(out / "leaderboard.md", "\n".join(t.markdown() for t in (*shown, made))),
+        write_whole(
+            out / "leaderboard.md", "\n".join(t.markdown() for t in (*shown, made)).encode()
+        ),
         write_leaderboard_page(out / "leaderboard.html", title, benchmark, boards, made),
     ]
     for i, (each, some) in enumerate(zip(standings, pictures, strict=True)):
@@ -142,13 +144,7 @@ def _pictures(standings: Standings) -> dict[str, "Figure"]:
     return {name: figure for name, figure in pictures.items() if figure is not None}
 
 
-def _write_text(path: Path, text: str) -> Path:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    return partial.replace(path)
-
-
 def _write_picture(path: Path, figure: "Figure") -> Path:
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png", dpi=_DPI)
-    return partial.replace(path)
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png", dpi=_DPI)
+    return path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import shapmix
 from shapmix.reporting.grid import Table
+from shapmix.writing import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,10 +76,7 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> Path:
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n<main>\n<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-    return path
+    return write_whole(path, text.encode())
 
 
 def _section(section: Section) -> str:

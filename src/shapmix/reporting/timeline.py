@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shapmix.reporting.drawing import FAINT, GREY, INK, PALE, axes_at, new_figure
 from shapmix.reporting.figures.paper import FACTS
+from shapmix.writing import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -203,13 +204,7 @@ def save_timeline(figure: "Figure", path: Path) -> None:
     import matplotlib as mpl
 
     check_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     embedded: Any = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "shapmix"}
-    try:
-        with mpl.rc_context(embedded):
-            kind = path.suffix.lower()[1:]
-            figure.savefig(partial, format=kind, dpi=150, metadata=FACTS[kind])  # type: ignore[index]
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    kind = path.suffix.lower()[1:]
+    with atomic_file(path) as file, mpl.rc_context(embedded):
+        figure.savefig(file, format=kind, dpi=150, metadata=FACTS[kind])  # type: ignore[index]

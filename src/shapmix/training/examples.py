@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from shapmix.data.archive import Archive
 from shapmix.data.clip import ArchiveInfo
-from shapmix.data.writing import atomic_file
 from shapmix.layouts import Layout
 from shapmix.layouts.upright import Up, guess_up
+from shapmix.writing import atomic_file
 
 FORMAT = 1
 PAIRS, SINGLES = 24, 60  # most pairs of classes, and most classes, of which clips are shown

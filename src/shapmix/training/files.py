@@ -14,9 +14,9 @@ import torch
 import yaml
 
 from shapmix.data.reading import reason
-from shapmix.data.writing import atomic_file
 from shapmix.models.factory import is_trusted
 from shapmix.training.config import RUNTIME_FIELDS, TrainConfig
+from shapmix.writing import atomic_file
 
 
 class RunFolderError(ValueError):

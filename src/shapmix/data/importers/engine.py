@@ -27,7 +27,7 @@ import shapmix
 from shapmix.data.archive import Archive, ArchiveWriter
 from shapmix.data.clip import ClipError
 from shapmix.data.importers.base import MIB, ImportReport, Source, SourceError, Unit
-from shapmix.data.writing import atomic_file
+from shapmix.writing import atomic_file
 
 PART_BYTES = 32 * MIB  # of the source in one part, unless one unit alone has more
 PART_UNITS = 512

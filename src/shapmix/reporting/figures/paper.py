@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapmix.reporting.drawing import GREY, INK, STRONG, axes_at, new_figure
+from shapmix.writing import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,9 +82,8 @@ def print_style() -> Iterator[None]:
 
 def save(figure: "Figure", path: Path, kind: Format) -> Path:
     """Write a figure, whole or not at all; its path. Equal figures make equal files."""
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format=kind, dpi=DOTS, metadata=FACTS[kind])
-    partial.replace(path)
+    with atomic_file(path) as file:
+        figure.savefig(file, format=kind, dpi=DOTS, metadata=FACTS[kind])
     return path
 
 

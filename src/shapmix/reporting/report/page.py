@@ -14,6 +14,7 @@ from shapmix.reporting.report.inputs import ReportRun, load_inputs, methods_of
 from shapmix.reporting.report.markup import render, static_text, styles
 from shapmix.reporting.report.section import Section
 from shapmix.reporting.runs import Which
+from shapmix.writing import write_whole
 
 LONGEST_TITLE = 70  # letters; of more methods only the number is told
 
@@ -39,12 +40,7 @@ def write_report(folders: Sequence[str | Path], out: str | Path, which: Which = 
             f"the page of these {len(folders)} runs would have {len(page) / 1e6:.0f} MB, more than "
             f"the {MOST_BYTES / 1e6:.0f} MB that browsers open at once: report on fewer runs"
         )
-    path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(page)
-    partial.replace(path)
-    return path
+    return write_whole(out, page)
 
 
 def make_page(runs: Sequence[ReportRun]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shapmix.data.writing import WriteError, atomic_file
+from shapmix.writing import WriteError, atomic_file
 
 
 def write(path: Path) -> None:

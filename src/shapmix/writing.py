@@ -48,6 +48,13 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
+def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
+    """A file of this content, by `atomic_file`; its path."""
+    with atomic_file(path) as file:
+        file.write(content)
+    return Path(path)
+
+
 @contextmanager
 def _told_of(path: Path) -> Iterator[None]:
     """WriteError in place of the system's own, which names a file that nobody asked for."""
