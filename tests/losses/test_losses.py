@@ -131,6 +131,18 @@ def test_invariances(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("target", [LABELS, TARGETS.float()], ids=["hard", "soft"])
+def test_half_precision_ends_at_the_logits(case, target):
+    """Of clips that are learnt well, `1 - p` in half precision would be a matter of rounding."""
+    criterion = make(*case).float()
+    logits = (4 * LOGITS + 8 * torch.eye(3)[LABELS]).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = value(criterion, logits, target, FEATURES.float())
+    expected = value(criterion, logits.float(), target, FEATURES.float())
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("size", [0.0, 1.0, 1e4])
 def test_gradients_are_finite(case, dtype, size):

@@ -125,6 +125,19 @@ def test_resumes_exactly_from_a_checkpoint(batch):
     assert torch.equal(first.memory.clips, second.memory.clips)
 
 
+def test_a_checkpoint_is_resumed_on_another_device(batch):
+    """Checkpoints are read to the CPU; "meta" stands for a device that does not mix with it."""
+    x, y = batch
+    first = CMO("ntu25", COUNTS, memory=2)
+    first(x, y)
+    second = CMO("ntu25", COUNTS, memory=2)
+    second.load_state_dict(first.state_dict())
+    assert second.memory.on(torch.device("meta")).device.type == "meta"
+    foreground = second.to("meta").draw(x.to("meta"))
+    taken = second.memory.take(foreground.classes, foreground.slot)
+    assert (taken.shape, taken.device.type) == (x.shape, "meta")
+
+
 def test_state_before_the_first_batch_and_independence_of_a_loaded_copy(batch):
     x, y = batch
     fresh = CMO("ntu25", COUNTS)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shapmix.layouts import CATALOG
 from shapmix.models import MODELS, create_model
-from shapmix.models.blocks import BodyClassifier, Pointwise, temporal_conv
+from shapmix.models.blocks import BodyClassifier, Pointwise, pointwise, repeated, temporal_conv
 
 
 def tiny(name: str, layout: str = "sbu15", classes: int = 5, **options: Any) -> nn.Module:
@@ -343,3 +343,14 @@ def test_weights_start_as_kaiming_normal_by_fan_out() -> None:
     assert conv.weight.std().item() == pytest.approx((2 / 100) ** 0.5, rel=0.05)
     assert not branches.bias.any()
     assert not conv.bias.any()
+
+
+def test_autocast_writes_no_copies_of_a_shared_weight():
+    weight, x = torch.randn(5, 3), torch.randn(4, 3, 6)
+    assert repeated(weight, x).dtype == torch.float32
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        views = repeated(weight, x)
+        found = pointwise(x, weight, torch.zeros(5, 1))
+    assert (views.dtype, views.shape, views.stride(0)) == (torch.bfloat16, (4, 5, 3), 0)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), weight @ x, rtol=0.05, atol=0.05)

@@ -43,6 +43,22 @@ def test_compiled_blocks_compute_the_same(name: str, persons: int) -> None:
         torch.testing.assert_close(ours.grad, theirs.grad)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.parametrize("name", MODELS)
+def test_no_variant_of_a_block_falls_back_to_eager(name: str) -> None:
+    """Blocks share their code, so one limit holds for all; torch's own is eight."""
+    torch._dynamo.reset()
+    net = model(name, num_persons=2)
+    compile_blocks(net, backend="eager")
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        for frames in (8, 12):
+            x = torch.randn(4, 3, frames, 15, 2)
+            x[1, ..., 1] = 0
+            net.train()(x).square().sum().backward()
+            with torch.no_grad():
+                net.eval()(x)
+
+
 def test_another_model_is_compiled_whole() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
     x = torch.randn(3, 2, 3)

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from shapmix.training.files import RunFolderError, load_checkpoint, read_config
 from shapmix.training.finished import open_run
 from shapmix.training.machine import commit
 from shapmix.training.module import Recognizer, TrainingError
-from shapmix.training.run import build, finish, train
+from shapmix.training.run import _claimed, _first_process, build, finish, train
 
 MIXER_OPTIONS = {
     "shapmix": {"warmup_epochs": 1, "saliency_budget": 2.0},
@@ -464,6 +465,53 @@ def test_scores_do_not_depend_on_the_batch_size(config):
 def test_nan_loss_stops_with_the_likely_causes(config):
     with pytest.raises(TrainingError, match=r"learning rate.*units.*Lower lr"):
         train(config(lr=1e20, epochs=20))
+
+
+def test_nan_loss_is_told_before_validation_stumbles_over_it(config):
+    """On a GPU the loss is looked at now and then only, not in every step."""
+    module = build(run := config(), ClipData(run))
+    module._last_loss = torch.tensor(torch.nan)
+    with pytest.raises(TrainingError, match="Lower lr"):
+        module.on_validation_epoch_end()
+
+
+@pytest.mark.parametrize(
+    ("precision", "clip_grad", "fused"),
+    [
+        ("32", None, True),
+        ("32", 1.0, True),
+        ("bf16", None, True),
+        ("bf16", 1.0, False),
+        ("fp16", None, False),
+        ("fp16", 1.0, False),
+    ],
+)
+def test_a_fused_optimiser_only_where_lightning_can_clip(config, precision, clip_grad, fused):
+    run = config(precision=precision, clip_grad=clip_grad)
+    module = build(run, ClipData(run))
+    module._trainer = SimpleNamespace(estimated_stepping_batches=9)
+    with patch.object(Recognizer, "device", torch.device("cuda")):
+        (optimizer,) = (module.configure_optimizers()["optimizer"],)
+    assert getattr(optimizer, "_step_supports_amp_scaling", False) == fused
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"])
+def test_only_the_first_process_claims_the_folder(config, monkeypatch, name):
+    """Lightning's own processes, those of torchrun and those of Slurm."""
+    run = config(epochs=1)
+    assert _first_process()
+    monkeypatch.setenv(name, "1")
+    assert not _first_process()
+    with FileLock(run.folder / ".lock"), _claimed(run):
+        pass
+    monkeypatch.setenv(name, "0")
+    assert _first_process()
+
+
+def test_compiled_blocks_do_not_recompute(config):
+    options = {"model": "stgcn", "model_options": {"width": 4, "checkpoint": True}}
+    with pytest.raises(SettingError, match="compile and the model's option checkpoint"):
+        train(config(compile=True, **options))
 
 
 def test_init_from_renews_the_head_for_other_classes(config, archive_path, tmp_path, capsys):

@@ -41,9 +41,10 @@ class RaggedBatch:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = True) -> RaggedBatch:
-        """The batch on another device."""
-        return RaggedBatch(*(t.to(device, non_blocking=non_blocking) for t in self._tensors()))
+    def to(self, device: torch.device | str) -> RaggedBatch:
+        """The batch on another device; only to a CUDA device without waiting for the copy."""
+        ahead = torch.device(device).type == "cuda"
+        return RaggedBatch(*(t.to(device, non_blocking=ahead) for t in self._tensors()))
 
     def pin_memory(self) -> RaggedBatch:
         """The batch in page-locked memory (called by the `DataLoader`)."""

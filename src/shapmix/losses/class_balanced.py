@@ -36,5 +36,5 @@ class ClassBalancedLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
-        check_logits(logits, len(self.weights))
+        logits = check_logits(logits, len(self.weights))
         return expected(-self.weights * logits.log_softmax(1), target).mean()

@@ -17,7 +17,7 @@ class CrossEntropyLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
-        check_logits(logits, self.num_classes)
+        logits = check_logits(logits, self.num_classes)
         return F.cross_entropy(logits, target)
 
 
@@ -47,5 +47,5 @@ class BalancedSoftmaxLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
-        check_logits(logits, len(self.log_prior))
+        logits = check_logits(logits, len(self.log_prior))
         return F.cross_entropy(logits + self.tau * self.log_prior, target)

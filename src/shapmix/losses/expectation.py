@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor
 
 
@@ -19,13 +20,18 @@ def expected(values: Tensor, target: Tensor) -> Tensor:
     return values.gather(1, target[:, None]).squeeze(1)
 
 
-def check_logits(logits: Tensor, num_classes: int) -> None:
-    """ValueError for logits that are not `(N, K)`, one for each entry of the class counts."""
+def check_logits(logits: Tensor, num_classes: int) -> Tensor:
+    """The logits, in float32 where they had half of it: losses would be off by many per cent.
+
+    Raises:
+        ValueError: they are not `(N, K)`, one for each entry of the class counts.
+    """
     if logits.ndim != 2 or logits.shape[1] != num_classes:
         raise ValueError(
             f"logits have shape {tuple(logits.shape)}; expected (N, {num_classes}), one for each "
             "entry of class_counts"
         )
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def check_option(name: str, value: float, low: float, high: float = math.inf) -> float:

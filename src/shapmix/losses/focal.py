@@ -29,7 +29,7 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
-        check_logits(logits, self.num_classes)
+        logits = check_logits(logits, self.num_classes)
         log_p = logits.log_softmax(1)
         # Never 0, where a power below 1 has no finite slope.
         doubt = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)

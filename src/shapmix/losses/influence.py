@@ -64,7 +64,7 @@ class InfluenceBalancedLoss(nn.Module):
         Raises:
             ValueError: the features are missing, or are not one row a clip.
         """
-        check_logits(logits, len(self.weights))
+        logits = check_logits(logits, len(self.weights))
         if features is None and not self.balanced:
             return F.cross_entropy(logits, target)
         if features is None or features.ndim != 2 or len(features) != len(logits):

@@ -58,7 +58,7 @@ class LDAMLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""
-        check_logits(logits, len(self.margins))
+        logits = check_logits(logits, len(self.margins))
         losses = F.softplus(self.margins - log_odds(logits))
         if not self.reweighted:
             return expected(losses, target).mean()
@@ -71,7 +71,6 @@ def log_odds(logits: Tensor) -> Tensor:
 
     Cross-entropy with the logit of class k alone lowered by m is `softplus(m - log_odds_k)`.
     """
-    logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     # 1 - p is exact for all classes but the likeliest, whose p may round to 1.
     top = logits.argmax(1, keepdim=True)
     log_p = logits.log_softmax(1)

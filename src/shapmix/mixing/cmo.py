@@ -33,17 +33,23 @@ class RecentClips(nn.Module):
     def add(self, x: Tensor, y: Tensor) -> None:
         """Offer a batch `x (N, C, T, V, M)` of classes `y (N,)`; other shapes start anew."""
         rows = len(self.seen) * self.per_class
-        if self.clips is None or self.clips.shape[1:] != x.shape[1:]:
-            self.clips = x.new_zeros(rows + 1, *x.shape[1:])  # the last row takes the outdated
-            self.seen = torch.zeros_like(self.seen)
-        self.clips, self.seen = self.clips.to(x.device), self.seen.to(x.device)
+        held = self.on(x.device)
+        if held is None or held.shape[1:] != x.shape[1:]:
+            held = x.new_zeros(rows + 1, *x.shape[1:])  # the last row takes the outdated
+            self.clips, self.seen = held, torch.zeros_like(self.seen)
         same = y[:, None] == y
         position = self.seen[y] + same.tril(-1).sum(1)
         outdated = same.triu(1).sum(1) >= self.per_class
         row = torch.where(outdated, rows, y * self.per_class + position % self.per_class)
-        self.clips.index_copy_(0, row, x.detach().to(self.clips))
-        self.clips[-1] = 0
+        held.index_copy_(0, row, x.detach().to(held))
+        held[-1] = 0
         self.seen.index_add_(0, y, torch.ones_like(y))
+
+    def on(self, device: torch.device) -> Tensor | None:
+        """What is held, moved to a device: a checkpoint is read to the CPU."""
+        self.seen = self.seen.to(device)
+        self.clips = None if self.clips is None else self.clips.to(device)
+        return self.clips
 
     def available(self) -> Tensor:
         """Clips held per class: `(K,)`."""
@@ -142,7 +148,7 @@ class CMO(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> MixedBatch:
         """Mix a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
         clips = self.boundary.enter(x, y)
-        held = self.memory.clips
+        held = self.memory.on(clips.device)
         if held is None or held.shape[1:] != clips.shape[1:]:
             mixed = unmixed(clips, y, self.num_classes)
         else:
@@ -152,7 +158,7 @@ class CMO(nn.Module):
 
     def draw(self, x: Tensor) -> Foreground:
         """Random parameters for a batch `(N, C, T, V, M)`: remembered clips and a box."""
-        available = self.memory.available().to(x.device)
+        available = self.memory.available()
         weights = self.weights * (available > 0)
         classes = draw_row(self.generator, weights.expand(len(x), -1))
         u = torch.rand(len(x), generator=self.generator, device=self.generator.device)

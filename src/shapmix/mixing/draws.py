@@ -119,7 +119,7 @@ def draw_rarer(generator: Generator, class_sizes: Tensor) -> Tensor:
     """
     clip = torch.arange(len(class_sizes), device=class_sizes.device)
     other = clip[:-1] + (clip[:-1] >= clip[:, None]).long()  # (N, N - 1), all but itself
-    drawn = draw_row(generator, 1 / class_sizes.double()[other])
+    drawn = draw_row(generator, 1 / class_sizes.float()[other])
     return other.gather(1, drawn[:, None]).squeeze(1)
 
 

@@ -31,7 +31,18 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         (N, C_out, ...).
     """
     flat, N = x.flatten(2), x.shape[0]  # not len(x), which an export would take for a constant
-    return torch.baddbmm(bias, weight.expand(N, -1, -1), flat).view(N, -1, *x.shape[2:])
+    return torch.baddbmm(bias, repeated(weight, x), flat).view(N, -1, *x.shape[2:])
+
+
+def repeated(weight: Tensor, x: Tensor) -> Tensor:
+    """One matrix (C_out, C_in) for each of the N of `x`, as a view: (N, C_out, C_in).
+
+    Autocast would write N copies of it, so it is rounded before.
+    """
+    kind = x.device.type
+    if torch.is_autocast_enabled(kind):
+        weight = weight.to(torch.get_autocast_dtype(kind))
+    return weight.expand(x.shape[0], -1, -1)
 
 
 class Pointwise(nn.Module):

@@ -16,6 +16,7 @@ from shapmix.models.blocks import (
     check_positive,
     foldable,
     pointwise,
+    repeated,
     scaled_conv,
     shortcut,
     temporal_conv,
@@ -73,7 +74,7 @@ class CTRGC(nn.Module):
         q = torch.cat([refined, refined.new_ones(N, 1, V, V), shared.mT.expand(N, 1, -1, -1)], 1)
         bias = self.xi.bias.unsqueeze(-1)
         weight = torch.cat([alpha * self.xi.weight, alpha * bias, torch.ones_like(bias)], 1)
-        weight = weight.expand(N, -1, -1)
+        weight = repeated(weight, q)
         topology = torch.bmm(weight, q.flatten(2)).view(N, -1, V, V)
         bias = self.value.bias.unsqueeze(-1) * torch.bmm(weight, q.sum(2))
         return self.value.weight, topology, bias
@@ -119,7 +120,7 @@ def _add_products(z: Tensor, x: Tensor, parts: list[tuple[Tensor, Tensor, Tensor
     N, _, T, V = x.shape
     total = z.flatten(0, 1).to(parts[0][1].dtype).contiguous()
     for weight, topology, _ in parts:
-        value = torch.bmm(weight.expand(N, -1, -1), x.flatten(2)).view(-1, T, V)
+        value = torch.bmm(repeated(weight, x), x.flatten(2)).view(-1, T, V)
         total = total.baddbmm_(value, topology.flatten(0, 1))
     return total.view(N, -1, T, V)
 

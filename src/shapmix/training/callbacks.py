@@ -261,7 +261,7 @@ class CostEstimate(pl.Callback):
         dataset = self.data.train
         batch = dataset.collate([dataset[i] for i in range(size)]).to(module.device)
         transform = module.transform
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([module.device] if module.device.type == "cuda" else []):
             begun, best = time.perf_counter(), float("inf")
             for _ in range(max(2, min(4, batches))):
                 start = time.perf_counter()

@@ -5,6 +5,7 @@ them. Captured once and replayed, the same kernels run on the same numbers: thou
 two launches.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from shapmix.models.blocks import BodyClassifier
 from shapmix.models.factory import MODELS
+
+MOST_VARIANTS = 64  # of a block: its channels and strides, training or not, shapes of input
 
 
 def can_capture(model: nn.Module) -> bool:
@@ -34,6 +37,9 @@ def compile_blocks(model: nn.Module, **options: Any) -> None:
         options: of `torch.compile`.
     """
     bodies = [module for module in model.modules() if isinstance(module, BodyClassifier)]
+    if "recompile_limit" in inspect.signature(torch.compile).parameters:  # new in torch 2.13
+        # one for all blocks, which share their code; beyond it they would silently run eagerly
+        options = {"recompile_limit": MOST_VARIANTS, **options}
     for body in bodies:
         blocks = body.blocks if isinstance(body.blocks, nn.Sequential) else [body.blocks]
         for block in blocks:

@@ -163,6 +163,7 @@ class Recognizer(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Accuracies of the validation part; mean-class accuracy selects the best epoch."""
+        self._check_loss()
         logits, labels = (torch.cat(part).numpy() for part in zip(*self._scores, strict=True))
         self._scores.clear()
         found = evaluate(logits, labels, self.class_counts, resamples=0)
@@ -175,8 +176,9 @@ class Recognizer(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """SGD with Nesterov momentum, its rate set before every step."""
         config = self.config
-        # clipping unscaled fp16 gradients needs them outside the optimiser
-        fused = self.device.type == "cuda" and config.precision != "fp16"
+        # a fused optimiser unscales fp16 gradients itself, and Lightning clips none beside it
+        clipped = config.precision == "bf16" and config.clip_grad is not None
+        fused = self.device.type == "cuda" and config.precision != "fp16" and not clipped
         optimizer = SGD(
             self.model.parameters(),
             lr=config.lr,

@@ -59,6 +59,7 @@ from shapmix.training.transfer import init_from
 
 PRECISIONS = {"32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 LAST = Path("checkpoints") / "last.ckpt"
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # 0 in the first process, if set
 
 
 def train(config: TrainConfig) -> dict[str, Any] | None:
@@ -106,6 +107,10 @@ def _train(config: TrainConfig, folder: Path, data: ClipData) -> dict[str, Any] 
     checkpoint = _prepare(config, folder)
     module = build(config, data)
     if config.compile:
+        if config.model_options.get("checkpoint"):
+            raise SettingError(
+                "compile and the model's option checkpoint do not go together: leave one out"
+            )
         compile_blocks(module.model)
     _describe(folder, data, checkpoint is not None)
     with _quiet():
@@ -189,8 +194,8 @@ def _claimed(config: TrainConfig) -> Iterator[None]:
 
 
 def _first_process() -> bool:
-    """Whether this process is the one that a person started, before Lightning tells."""
-    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
+    """Whether this process is the one that a person started, or the first of torchrun or Slurm."""
+    return all(int(os.environ.get(name, 0)) == 0 for name in _RANKS)
 
 
 def _prepare(config: TrainConfig, folder: Path) -> dict[str, Any] | None:
@@ -316,6 +321,7 @@ def _quiet() -> Iterator[None]:
             ".*GPU available but not used.*",
             ".*isinstance.treespec, LeafSpec.*",
             ".*overridden `transfer_batch_to_device`.*",
+            ".*recommended to use `self.log.*sync_dist=True`.*",  # the first process tells all
             ".*Total length of `list` across ranks is zero.*",  # no validation part; that is meant
         ):
             warnings.filterwarnings("ignore", message)
