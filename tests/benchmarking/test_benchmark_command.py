@@ -48,6 +48,15 @@ def test_a_suite_from_its_file_to_its_leaderboard(command):
     assert command.results.read_bytes() == before
 
 
+def test_a_dry_run_says_which_data_are_not_there(command):
+    datasets = {"ours": {"import": {"format": "ntu-raw", "source": "ours.zip"}}}
+    for words in (["--dry-run"], []):
+        status, out, err = command(*words, datasets=datasets)
+        assert status != 0
+        assert "ours.zip (data set ours). Say where the data are with --data" in err
+        assert ("tasks, " in out) == bool(words)
+
+
 def test_a_report_of_a_part_on_another_baseline_in_a_folder_of_its_own(command, tmp_path):
     status, _, err = command()
     assert (status, err) == (0, "")

@@ -68,18 +68,9 @@ def prepare_archives(tasks: Iterable[Task], work: Path, source: Path, workers: i
         SuiteError: files of a data set are missing; all that are missing are named.
         SourceError, ValueError: one cannot be imported.
     """
-    wanted = {archive_path(work, task.data): task.data for task in tasks}
-    missing = {out: data for out, data in wanted.items() if not out.exists()}
-    absent = [
-        d for d in missing.values() if d.synthetic is None and not (source / d.source).exists()
-    ]
-    if absent:
-        listed = ", ".join(f"{data.source} (data set {data.name})" for data in absent)
-        raise SuiteError(
-            f"not below {source}: {listed}. Say where the data are with --data, or leave these out "
-            "with --datasets"
-        )
-    for out, data in missing.items():
+    tasks = list(tasks)
+    check_sources(tasks, work, source)
+    for out, data in _unmade(tasks, work).items():
         with lock(out):
             if out.exists():  # made by another process meanwhile
                 continue
@@ -90,6 +81,27 @@ def prepare_archives(tasks: Iterable[Task], work: Path, source: Path, workers: i
                 given = _with_folder(data_recipe(data)["options"], source)
                 options = load_importer(data.format).Options(**given)
                 run_import(data.format, source / data.source, out, options, workers=workers)
+
+
+def check_sources(tasks: Iterable[Task], work: Path, source: Path) -> None:
+    """SuiteError for data sets that are not imported yet and not there, of which all are named."""
+    absent = [
+        data
+        for data in _unmade(tasks, work).values()
+        if data.synthetic is None and not (source / data.source).exists()
+    ]
+    if absent:
+        listed = ", ".join(f"{data.source} (data set {data.name})" for data in absent)
+        raise SuiteError(
+            f"not below {source}: {listed}. Say where the data are with --data, or leave these out "
+            "with --datasets"
+        )
+
+
+def _unmade(tasks: Iterable[Task], work: Path) -> dict[Path, DataSpec]:
+    """The archives of these tasks that are to be made."""
+    wanted = {archive_path(work, task.data): task.data for task in tasks}
+    return {out: data for out, data in wanted.items() if not out.exists()}
 
 
 def prepare_split(task: Task, work: Path, source: Path) -> None:

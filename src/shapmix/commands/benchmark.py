@@ -63,6 +63,7 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
 def run(args: Namespace) -> None:
     """Run what is left of the suite, then rank the methods."""
     from shapmix.benchmarking.engine import Settings, pending, run_tasks
+    from shapmix.benchmarking.prepare import check_sources
     from shapmix.benchmarking.progress import Durations, Monitor, duration
     from shapmix.benchmarking.suite import load_suite
     from shapmix.benchmarking.tasks import Chosen, make_tasks
@@ -96,6 +97,7 @@ def run(args: Namespace) -> None:
             print("   " if task.key in left else "ok ", task.name, task.key)
         time_left = duration(Durations(settings.results).left(waiting, jobs))
         print(f"{len(tasks)} tasks, {len(waiting)} to do; time left with {jobs} jobs: {time_left}")
+        check_sources(waiting, work, settings.data)
         return
     failed = 0
     if not args.report_only:
