@@ -301,7 +301,7 @@ def test_a_model_without_a_bias(config, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "options", "error", "message"),
     [
-        ("crtt", {}, OptionError, "expected one of crt"),
+        ("crtt", {}, OptionError, r"did you mean .crt.\?.*; there are crt, "),
         ("crt", {"epoch": 3}, OptionError, "did you mean 'epochs'"),
         ("crt", {"epochs": 0}, ValueError, "epochs is 0"),
         ("lws", {"lr": -1}, ValueError, "lr is -1"),

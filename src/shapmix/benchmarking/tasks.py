@@ -23,7 +23,7 @@ from shapmix.data.importers import IMPORTERS, load_importer
 from shapmix.data.splits import make_split
 from shapmix.data.synthetic import write_synthetic
 from shapmix.suggest import did_you_mean
-from shapmix.training.build import accepted_options, check_options
+from shapmix.training.build import accepted_options
 from shapmix.training.config import RUNTIME_FIELDS, TrainConfig
 from shapmix.training.files import config_dict
 
@@ -226,15 +226,11 @@ def _config(suite: Suite, method: str, dataset: str, backbone: str) -> TrainConf
 @lru_cache(maxsize=256)
 def _check_second_stage(stage: str, where: str) -> None:
     """SuiteError for a kind of second stage that does not exist, or an option that it lacks."""
-    from shapmix.training.second_stage import KINDS
+    from shapmix.training.second_stage import check_stage
 
     options = json.loads(stage)
-    kind = options.pop("kind")
-    if kind not in KINDS:
-        hint = did_you_mean(str(kind), KINDS)
-        raise SuiteError(f"{where}: no second stage {kind!r}{hint}; there are {', '.join(KINDS)}")
     try:
-        check_options(KINDS[kind], options, f"second stage {kind}", ("run", "layer"))
+        check_stage(options.pop("kind"), options)
     except ValueError as error:
         raise SuiteError(f"{where}: {error}") from error
 

@@ -5,11 +5,10 @@ from torch import Generator, Tensor, nn
 
 from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout, get_layout
-from shapmix.mixing.batch import Boundary, MixedBatch
+from shapmix.mixing.batch import Boundary, MixedBatch, Mixer
 from shapmix.mixing.coalitions import part_masks
 from shapmix.mixing.draws import draw_shift, given_or_own
 from shapmix.mixing.stmix import Draws, apply_draws, unmixed
-from shapmix.mixing.values import Model
 
 
 def draw_beta(generator: Generator, alpha: float) -> float:
@@ -19,7 +18,7 @@ def draw_beta(generator: Generator, alpha: float) -> float:
     return float(gamma[0] / gamma.sum().clamp(min=torch.finfo(gamma.dtype).tiny))
 
 
-class NoMix(nn.Module):
+class NoMix(nn.Module, Mixer):
     """Mixes nothing: the clips as they came with hard targets.
 
     Args:
@@ -39,14 +38,8 @@ class NoMix(nn.Module):
         """Wrap a batch: `x` clips in the order of `dims`, `y (N,)` int64."""
         return self.boundary.leave(unmixed(self.boundary.enter(x, y), y, self.num_classes))
 
-    def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
-        """Nothing to learn."""
 
-    def refresh(self, model: Model) -> None:
-        """Nothing to learn."""
-
-
-class Mixup(nn.Module):
+class Mixup(nn.Module, Mixer):
     """Mixup of whole clips (Zhang et al., ICLR 2018), one weight a batch.
 
     Args:
@@ -105,9 +98,3 @@ class Mixup(nn.Module):
             presence=self.presence,
             confidence_channel=self.confidence_channel,
         )
-
-    def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
-        """Nothing to learn."""
-
-    def refresh(self, model: Model) -> None:
-        """Nothing to learn."""

@@ -34,7 +34,7 @@ class MixedBatch:
 
 
 class Mixer(Protocol):
-    """What a training loop may ask of any mixer."""
+    """What a training loop may ask of any mixer; one that learns nothing inherits that."""
 
     def __call__(self, x: Tensor, y: Tensor) -> MixedBatch:
         """Mix a batch."""
@@ -42,11 +42,11 @@ class Mixer(Protocol):
 
     def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
         """Learn from a step; call it each step (estimators that need no steps ignore it)."""
-        ...
+        return
 
     def refresh(self, model: Model) -> None:
         """End an epoch: learn from its clips; call it once an epoch."""
-        ...
+        return
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from torch import Generator, Tensor, nn
 from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import functional
-from shapmix.mixing.batch import Boundary, MixedBatch
+from shapmix.mixing.batch import Boundary, MixedBatch, Mixer
 from shapmix.mixing.cutmix import Box, body_walk, draw_box, paste_box
 from shapmix.mixing.draws import draw_row, given_or_own, on_device
 from shapmix.mixing.stmix import unmixed
-from shapmix.mixing.values import Model
 
 NOT_IN_BATCH = -1  # the partner of a clip that was mixed with one from the memory
 
@@ -87,7 +86,7 @@ class Foreground:
     box: Box
 
 
-class CMO(nn.Module):
+class CMO(nn.Module, Mixer):
     """A box of a clip drawn by inverse class frequency is pasted into each clip of the batch.
 
     The pasted clips come from a memory of the last clips of each class (see `RecentClips`), which
@@ -175,9 +174,3 @@ class CMO(nn.Module):
         target = lam[:, None] * own + (1 - lam)[:, None] * theirs
         partner = torch.full_like(y, NOT_IN_BATCH)
         return MixedBatch(mixed, target, partner, lam, params)
-
-    def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
-        """Nothing to learn."""
-
-    def refresh(self, model: Model) -> None:
-        """Nothing to learn."""

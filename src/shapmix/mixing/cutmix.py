@@ -9,11 +9,10 @@ from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import functional
 from shapmix.mixing.baselines import draw_beta
-from shapmix.mixing.batch import Boundary, MixedBatch
+from shapmix.mixing.batch import Boundary, MixedBatch, Mixer
 from shapmix.mixing.draws import draw_shift, given_or_own, uniform
 from shapmix.mixing.functional import Paste
 from shapmix.mixing.stmix import unmixed
-from shapmix.mixing.values import Model
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def paste_box(
     return mixed, 1 - functional.paste_share(params, x.shape[2], share), params
 
 
-class JointCutMix(nn.Module):
+class JointCutMix(nn.Module, Mixer):
     """CutMix of joints x frames: a box of the partner replaces the receiver's.
 
     Args:
@@ -159,9 +158,3 @@ class JointCutMix(nn.Module):
         mixed, lam, params = paste_box(x, x[partner], box, presence=self.presence)
         target = functional.soft_targets(y, partner, lam, self.num_classes)
         return MixedBatch(mixed, target, partner, lam, params)
-
-    def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
-        """Nothing to learn."""
-
-    def refresh(self, model: Model) -> None:
-        """Nothing to learn."""

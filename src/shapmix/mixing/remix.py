@@ -9,9 +9,8 @@ from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout
 from shapmix.mixing import functional
 from shapmix.mixing.baselines import Mixup
-from shapmix.mixing.batch import MixedBatch
+from shapmix.mixing.batch import MixedBatch, Mixer
 from shapmix.mixing.stmix import Draws
-from shapmix.mixing.values import Model
 
 
 def rebalance(lam: Tensor, own: Tensor, other: Tensor, kappa: float, tau: float) -> Tensor:
@@ -33,7 +32,7 @@ def rebalance(lam: Tensor, own: Tensor, other: Tensor, kappa: float, tau: float)
     return lam.masked_fill(to_partner, 0.0).masked_fill(to_receiver, 1.0)
 
 
-class Remix(nn.Module):
+class Remix(nn.Module, Mixer):
     """Mixup of whole clips with labels rebalanced towards the rarer class.
 
     Args:
@@ -103,9 +102,3 @@ class Remix(nn.Module):
         lam = rebalance(mixed.lam, sizes, sizes[mixed.partner], self.kappa, self.tau)
         target = functional.soft_targets(y, mixed.partner, lam, self.mixup.num_classes)
         return replace(mixed, lam=lam, target=target)
-
-    def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
-        """Nothing to learn."""
-
-    def refresh(self, model: Model) -> None:
-        """Nothing to learn."""

@@ -10,7 +10,7 @@ from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout
 from shapmix.mixing import distributed, functional
 from shapmix.mixing.background import check_background, check_form, stretch
-from shapmix.mixing.batch import MixedBatch
+from shapmix.mixing.batch import MixedBatch, Mixer
 from shapmix.mixing.coalitions import all_coalitions, joint_masks
 from shapmix.mixing.draws import draw_context, draw_row, integer
 from shapmix.mixing.guidance import Guide
@@ -31,7 +31,7 @@ from shapmix.mixing.values import Model, class_values, evaluation, giving_logits
 STEP_FORWARDS = 6  # a training step on 2N clips costs as much as 6N evaluation forwards
 
 
-class ShapMix(nn.Module):
+class ShapMix(nn.Module, Mixer):
     """Shapley-value-guided mixing for long-tailed skeleton data.
 
     In the first `warmup_epochs` clips are mixed as by `STMix`. After that, in each pair the class

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 from shapmix.counts import ClassCounts, check_counts
 from shapmix.layouts import Layout, get_layout
 from shapmix.mixing import functional
-from shapmix.mixing.batch import Boundary, MixedBatch
+from shapmix.mixing.batch import Boundary, MixedBatch, Mixer
 from shapmix.mixing.bodies import paste_with_newcomers, share_with_newcomers
 from shapmix.mixing.coalitions import joint_masks, list_coalitions, part_masks
 from shapmix.mixing.draws import (
@@ -25,7 +25,6 @@ from shapmix.mixing.draws import (
 )
 from shapmix.mixing.functional import Paste
 from shapmix.mixing.options import Partners, PasteOptions, whole_sizes
-from shapmix.mixing.values import Model
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def _windows(window: Window, partner: Tensor, joints: Tensor) -> Paste:
     return Paste(start, length, source_start, source_length, joints)
 
 
-class STMix(nn.Module):
+class STMix(nn.Module, Mixer):
     """Unguided spatial-temporal mixing with a share of plain Mixup.
 
     Each batch draws one cyclic shift that pairs its clips, and either (with `mixup_prob`) one Mixup
@@ -243,9 +242,3 @@ class STMix(nn.Module):
             mixup_confidence=self.mixup_confidence,
             move_bodies=self.options.move_bodies,
         )
-
-    def observe(self, model: Model, x: Tensor, y: Tensor) -> None:
-        """Nothing to learn."""
-
-    def refresh(self, model: Model) -> None:
-        """Nothing to learn."""

@@ -20,6 +20,7 @@ from shapmix.data.loader import create_loader
 from shapmix.losses.expectation import check_option
 from shapmix.losses.rebalancing import linear_classifier, log_prior, tau_normalize
 from shapmix.metrics import evaluate
+from shapmix.suggest import did_you_mean
 from shapmix.training.build import OptionError, check_options
 from shapmix.training.config import Options
 from shapmix.training.evaluation import evaluate_weights, save_weights
@@ -153,7 +154,7 @@ def second_stage(
         ValueError: an impossible value, or a model that does not end in one linear layer.
         TrainingError: the loss is no longer finite.
     """
-    accepted = _check(kind, options or {})
+    accepted = check_stage(kind, options or {})
     folder = second_stage_folder(run, out, kind)
     first = open_run(run, device, model=model)
     layer = _linear_layer(first)
@@ -239,9 +240,11 @@ def _linear_layer(run: FinishedRun) -> nn.Linear:
     return layer
 
 
-def _check(kind: str, options: Options) -> dict[str, Any]:
+def check_stage(kind: str, options: Options) -> dict[str, Any]:
+    """The options of a kind of second stage; OptionError if there is no such kind or option."""
     if kind not in KINDS:
-        raise OptionError(f"no second stage {kind!r}; expected one of {', '.join(KINDS)}")
+        hint = did_you_mean(str(kind), KINDS)
+        raise OptionError(f"no second stage {kind!r}{hint}; there are {', '.join(KINDS)}")
     return check_options(KINDS[kind], options, f"second stage {kind}", _GIVEN)
 
 
