@@ -50,6 +50,13 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     )
     parser.add_argument("out", help="the archive to write, such as data/mine.arrow")
     parser.add_argument(
+        "--classes",
+        type=str | None,
+        help="keep only these and number the labels 0..K-1 anew: present for the classes that have "
+        "a clip; or names, labels from 0 and ranges of them, such as drop,40-48; or a .txt, .json "
+        "or .csv file of names",
+    )
+    parser.add_argument(
         "--strict", action="store_true", help="stop at the first damaged clip instead of skipping"
     )
     parser.add_argument(
@@ -118,6 +125,10 @@ def run(args: Namespace) -> None:
         from shapmix.data.importers.engine import check_out
         from shapmix.data.synthetic import write_synthetic
 
+        if args.classes is not None:
+            raise ValueError(
+                f"--classes does not go with {SYNTHETIC}, all of whose classes have clips"
+            )
         if not args.source.isdecimal():
             raise ValueError(
                 f"SOURCE is {args.source!r}; for synthetic give the clips of each class, such as 80"
@@ -150,6 +161,7 @@ def run(args: Namespace) -> None:
             args.source,
             args.out,
             _options(args),
+            classes=args.classes,
             strict=args.strict,
             workers=_cores() if args.workers is None else args.workers,
             on_progress=show,

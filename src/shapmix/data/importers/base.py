@@ -124,6 +124,7 @@ class ImportReport:
             stopped.
         bytes: of the source done so far, of `total_bytes`.
         ignored: files that are not of this format.
+        other_classes: of the source that were not chosen, `other_clips` sound clips among them.
         skipped: reason -> names of the damaged clips.
         details: reason -> what was found in the first of them, and what was expected.
         repaired: what was mended -> names of those clips.
@@ -138,6 +139,8 @@ class ImportReport:
     bytes: int = 0
     total_bytes: int = 0
     ignored: int = 0
+    other_classes: int = 0
+    other_clips: int = 0
     skipped: dict[str, list[str]] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
     repaired: dict[str, list[str]] = field(default_factory=dict)
@@ -187,6 +190,9 @@ class ImportReport:
                 lines.append(f"{len(names)} {verb}: {reason} ({first})")
                 if verb == "skipped" and (detail := self.details.get(reason)):
                     lines.append(f"  {_printable(names[0])}: {_printable(detail)}")
+        if self.other_classes:
+            clips = f", {self.other_clips} clips of them" if self.other_clips else ""
+            lines.append(f"{self.other_classes} classes left out{clips}")
         if self.ignored:
             lines.append(f"{self.ignored} other files ignored")
         return "\n".join(lines)
