@@ -96,14 +96,18 @@ def prepare(words: list[str]) -> list[str]:
 
 
 def positionals(words: Sequence[str], flags: Collection[str]) -> Iterator[str]:
-    """The words that are neither options nor their values, before the format is known.
+    """The words that are neither options nor their values, before the format is known; all those
+    after `--`.
 
     Args:
         flags: options that have no value. Those of the formats that are true or false may have one.
     """
     option = ""  # whose value may be next
-    for word in words:
-        if word.startswith("--"):
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            yield from rest
+        elif word.startswith("--"):
             option = "" if "=" in word or word in flags else word
         elif option and (word.lower() in ("true", "false") or option[2:] not in switches()):
             option = ""
