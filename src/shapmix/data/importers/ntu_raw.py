@@ -60,6 +60,8 @@ MAX_BYTES = 16 * MIB  # 300 frames of 6 bodies, the most a Kinect tracks, have a
 SUFFIX = ".skeleton"
 BEGINNING = re.compile(rb"\s*\d+\s+\d+\s")  # frames, bodies in the first one
 
+MISSING = "on the authors' list of missing and incomplete samples"
+OTHERS = "of NTU RGB+D 120 only"
 EMPTY = "frames without a body left out"
 SURPLUS = "lines after the last frame ignored"
 
@@ -145,24 +147,33 @@ def open_source(source: Path, options: Options) -> NtuRaw:
         )
     samples = [sample for sample in found.values() if sample is not None]
     num_classes = _num_classes(options.dataset, samples)
-    units = [
+    others = {
         unit
         for unit, sample in found.items()
-        if sample is None
-        or (
-            (num_classes == 120 or _is_of_60(sample))
-            and (options.keep_missing or _stem(unit.name) not in missing_samples())
-        )
-    ]
+        if sample is not None and num_classes == 60 and not _is_of_60(sample)
+    }
+    missing = (
+        set()
+        if options.keep_missing
+        else {
+            unit
+            for unit, sample in found.items()
+            if sample is not None and unit not in others and _stem(unit.name) in missing_samples()
+        }
+    )
+    units = [unit for unit in found if unit not in others | missing]
+    left_out = {MISSING: len(missing), OTHERS: len(others)}
+    left_out = {why: count for why, count in left_out.items() if count}
     if not units:
+        counts = ", ".join(f"{count} {why}" for why, count in left_out.items())
         raise SourceError(
-            f"{source}: none of its {len(found)} samples is left with dataset={options.dataset!r} "
-            f"and keep_missing={options.keep_missing}"
+            f"{source}: none of its {len(found)} samples is left ({counts}); --keep-missing true "
+            "keeps those on the list, --dataset 120 those of all classes"
         )
     units.sort(key=lambda unit: (_stem(unit.name), unit.name))
     zips = len(files) - 1
     ignored = sum(len(part.sizes) for part in files) - zips - len(units)
-    return NtuRaw(files, units, num_classes, how, ignored, options.labels != NO_LABELS)
+    return NtuRaw(files, units, num_classes, how, ignored, left_out, options.labels != NO_LABELS)
 
 
 @dataclass(frozen=True)
@@ -175,6 +186,7 @@ class NtuRaw:
     num_classes: Literal[60, 120]
     how: Selection
     ignored: int
+    left_out: Mapping[str, int]
     has_labels: bool
 
     @property
@@ -207,6 +219,8 @@ class NtuRaw:
 
     def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
         """See `Source.read`."""
+        if units[0] == self.units[0]:  # once an import
+            report.ignored_why |= self.left_out
         for unit in units:
             number, name = unit.name.split("/", 1)
             try:
