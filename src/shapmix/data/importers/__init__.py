@@ -28,6 +28,7 @@ class Format(NamedTuple):
 IMPORTERS = {
     "ntu-raw": Format("ntu_raw", "NTU RGB+D 60/120: .skeleton files, folders or the official zips"),
     "ctrgcn-npz": Format("ctrgcn_npz", "NTU60_CS.npz and its like, from the CTR-GCN family"),
+    "stgcn-npy": Format("stgcn_npy", "train_data.npy and train_label.pkl of ST-GCN and 2s-AGCN"),
     "pyskl-pkl": Format("pyskl_pkl", "annotation pickles of PYSKL and MMAction2, never executed"),
     "kinetics-json": Format("kinetics_json", "Kinetics-Skeleton 400 of ST-GCN: one JSON a video"),
     "nw-ucla": Format("nw_ucla", "NW-UCLA: one JSON a clip"),

@@ -89,7 +89,7 @@ def open_source(source: Path, options: Options) -> CtrgcnNpz:
         layout=get_layout("ntu25"),
         class_names=_class_names(num_classes, options.class_names),
         source="NTU RGB+D (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2019), CTR-GCN arrays",
-        splits={_protocol(source.stem): ('part == "train"', 'part == "test"')},
+        splits={protocol_of(source.stem): ('part == "train"', 'part == "test"')},
     )
     units = [unit for part in parts for unit in part.units()]
     status = source.stat()
@@ -155,7 +155,7 @@ def _keypoints(name: str, row: npt.NDArray[Any], label: int, report: ImportRepor
         raise ClipError("no label", name, "its row of y is neither one-hot nor an id of a class")
     with np.errstate(over="ignore"):  # the archive refuses what overflows
         values = row.astype(np.float32)
-    keypoints = _real_frames(values.reshape(len(row), -1, 25, 3))
+    keypoints = real_frames(values.reshape(len(row), -1, 25, 3))
     if not len(keypoints):
         raise ClipError("no body", name, "all its values are zero")
     keypoints, filled = fill_missing(keypoints)
@@ -167,7 +167,7 @@ def _keypoints(name: str, row: npt.NDArray[Any], label: int, report: ImportRepor
     return keypoints
 
 
-def _real_frames(keypoints: Keypoints) -> Keypoints:
+def real_frames(keypoints: Keypoints) -> Keypoints:
     """Without the padding at the end."""
     real = np.flatnonzero(present_bodies(keypoints).any(1))
     return keypoints[: real[-1] + 1] if len(real) else keypoints[:0]
@@ -231,7 +231,7 @@ def _class_names(num_classes: int, given: str | None) -> tuple[str, ...]:
     return find_classes(range(num_classes), given, 0).names
 
 
-def _protocol(stem: str) -> str:
-    """xsub, xview or xset, where the name of the file says so."""
+def protocol_of(stem: str) -> str:
+    """xsub, xview or xset, where the name of a file or folder says so; else "given"."""
     words = re.split(r"[^a-z0-9]+", stem.lower())
     return next((_PROTOCOLS[word] for word in words if word in _PROTOCOLS), "given")
