@@ -19,6 +19,7 @@ the .skeleton files (ntu-raw) for names, cameras, subjects and untouched coordin
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ import numpy.typing as npt
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import MOST_CLASSES, MULTI_LABEL, find_classes
+from shapmix.data.importers.files import begins_as_zip
 from shapmix.data.importers.npz_rows import NpzRows
 from shapmix.data.importers.ntu_names import CLASS_NAMES, FPS
 from shapmix.data.importers.peek import UNREADABLE, Peek
@@ -77,6 +79,7 @@ def recognise(peek: Peek) -> str | None:
 
 def open_source(source: Path, options: Options) -> CtrgcnNpz:
     """See `Importer.open_source`."""
+    _check_npz(source)
     parts = []
     num_classes = 0
     for part in PARTS:
@@ -171,6 +174,17 @@ def real_frames(keypoints: Keypoints) -> Keypoints:
     """Without the padding at the end."""
     real = np.flatnonzero(present_bodies(keypoints).any(1))
     return keypoints[: real[-1] + 1] if len(real) else keypoints[:0]
+
+
+def _check_npz(source: Path) -> None:
+    """SourceError when a source is no .npz file at all."""
+    if source.is_dir():
+        raise SourceError(f"{source} cannot be read: it is a folder; give the .npz file itself")
+    if source.is_file() and not zipfile.is_zipfile(source):
+        cut = begins_as_zip(source)
+        why = "cut off? Get it again" if cut else "it is no .npz file, as numpy.savez writes them"
+        others = "; pyskl-pkl and stgcn-npy read pickles" if source.suffix == ".pkl" else ""
+        raise SourceError(f"{source} cannot be read: {why}{others}")
 
 
 def _check(x: NpzRows, y: NpzRows) -> None:
