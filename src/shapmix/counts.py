@@ -38,7 +38,7 @@ def check_counts(class_counts: ClassCounts) -> np.ndarray[Any, np.dtype[np.int64
     if empty:
         raise ValueError(
             f"classes {empty[:20]} have no training clips: leave them out and renumber the labels "
-            "0..K-1, or give each at least one clip"
+            "0..K-1 (`shapmix import ... --classes present` does), or give each at least one clip"
         )
     return counts.astype(np.int64)
 

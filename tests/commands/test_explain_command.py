@@ -120,6 +120,7 @@ def test_a_class_is_the_mean_over_its_class_clips(explain, folder, recognizer, c
     assert [p["error"] for p in found["parts"]] == pytest.approx(errors.tolist(), abs=1e-5)
     fewer = json.loads(explain(folder / "run", "--class", "3", "--most", "1", "--json"))
     assert fewer["clips"] == 1
+    assert "mean over 1 clip " in explain(folder / "run", "--class", "3", "--most", "1")
     assert "±" in explain(folder / "run", "--class", "3")
 
 

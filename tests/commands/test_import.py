@@ -111,6 +111,14 @@ def test_a_switch_before_the_source_of_auto(name, switch, tmp_path, capsys):
         out.unlink()
 
 
+def test_auto_with_words_after_two_dashes(tmp_path, monkeypatch):
+    written("bvh", tmp_path / "source").rename(tmp_path / "-bvh")
+    monkeypatch.chdir(tmp_path)
+    for words in (["auto", "--", "-bvh", "a.arrow"], ["auto", "--strict", "--", "-bvh", "b.arrow"]):
+        assert cli.main(["import", *words]) == 0
+    assert Path("a.arrow").read_bytes() == Path("b.arrow").read_bytes()
+
+
 def test_a_switch_before_auto_and_after_the_source(tmp_path):
     source, out = written("bvh", tmp_path / "source"), tmp_path / "a.arrow"
     joints = set()

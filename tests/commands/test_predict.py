@@ -237,6 +237,22 @@ def test_one_file(predict, clips):
     assert "accuracy: 1 of 1" in result.err
 
 
+def test_words_after_two_dashes_are_no_options(predict, clips, monkeypatch):
+    """As in `predict RUN -- *`, where a file may begin with a dash."""
+    np.save(clips / "-x", frames(0, 20))
+    monkeypatch.chdir(clips)
+    for words in (
+        ["run", "--json", "--", "-x.npy"],
+        ["--json", "--", "run", "-x.npy"],
+        ["--json", "--format", "arrays", "run", "--", "-x.npy"],
+    ):
+        result = predict(Stub(info()), *words)
+        assert (result.status, len(result.out.splitlines())) == (0, 1)
+        assert "-x" in result.out
+    result = predict(Stub(info()), "run", "--", "--help")
+    assert (result.status, "no file or folder --help" in result.err) == (1, True)
+
+
 def test_what_is_read_and_what_training_left_is_not_written_over(predict, clips, tmp_path):
     source = tmp_path / "poses.csv"
     source.write_text("clip,label\n")

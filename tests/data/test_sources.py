@@ -380,3 +380,55 @@ def test_bvh_joints_and_mediapipe_landmarks_keep_their_names(tmp_path):
     with read_source(mediapipe.write(tmp_path), "mediapipe", layout=STICK) as recordings:
         assert isinstance(recordings, Recordings)
         assert recordings.info.layout.name == "mediapipe33"
+
+
+def test_skeleton_files_of_any_name_are_clips_without_labels(tmp_path):
+    """One file, or a folder of them; the names of NTU RGB+D go on telling labels."""
+    name = ntu_raw.sample_names(1)[0]
+    ntu_raw.write_dataset(tmp_path / "ntu", [name], frames=6, seed=0)
+    (known,) = read(tmp_path / "ntu", "ntu-raw")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    content = next((tmp_path / "ntu").rglob("*.skeleton")).read_bytes()
+    for stem in ("kitchen", "S1"):
+        (mine / f"{stem}.skeleton").write_bytes(content)
+    assert known.label is not None
+    for source, names in ((mine / "kitchen.skeleton", ["kitchen"]), (mine, ["S1", "kitchen"])):
+        assert list(find_formats(source)) == ["ntu-raw"]
+        found = read(source, "ntu-raw")
+        assert [(r.name, r.label, r.fps) for r in found] == [(n, None, 30) for n in names]
+        for recording in found:
+            np.testing.assert_array_equal(recording.keypoints, known.keypoints)
+    with pytest.raises(SourceError, match="--labels none"):
+        run_import("ntu-raw", mine, tmp_path / "a.arrow")
+    options = load_importer("ntu-raw").Options(labels="none")
+    run_import("ntu-raw", mine, tmp_path / "a.arrow", options)
+    assert Archive(tmp_path / "a.arrow").info.class_names == ("unlabelled",)
+
+
+def test_videos_of_kinetics_without_label_files(tmp_path):
+    """One file where the data set has it, one elsewhere, a folder."""
+    source = written("kinetics-json", tmp_path / "source")
+    labelled = {r.name: r for r in read(source, "kinetics-json")}
+    folder = next(source.rglob("kinetics_val"))
+    plain = tmp_path / "videos"
+    shutil.copytree(folder, plain)
+    shutil.copytree(folder, tmp_path / "bare" / "kinetics_val")
+    inside = sorted(folder.glob("*.json"))
+    names = [p.stem for p in inside if p.stem in labelled]
+    elsewhere = tmp_path / "x.json"
+    shutil.copy(folder / f"{names[0]}.json", elsewhere)
+    cases = [
+        (folder / f"{names[0]}.json", names[:1]),
+        (plain, names),
+        (tmp_path / "bare", names),
+        (elsewhere, ["x"]),
+    ]
+    for path, expected in cases:
+        assert next(iter(find_formats(path))) == "kinetics-json"
+        found = read(path, "kinetics-json")
+        assert [(r.name, r.label) for r in found] == [(name, None) for name in expected]
+        known = labelled[names[0]].keypoints
+        np.testing.assert_array_equal(found[0].keypoints, known)
+    with pytest.raises(SourceError, match="--labels none"):
+        run_import("kinetics-json", plain, tmp_path / "a.arrow")

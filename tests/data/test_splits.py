@@ -348,6 +348,16 @@ def test_contradictory_arguments(
         make_split(multiview, **arguments)
 
 
+def test_a_list_may_call_clips_by_their_skeleton_files(multiview: Archive, tmp_path: Path) -> None:
+    names = ["a0s1e0v1", "a1s1e0v1", "a2s1e0v1"]
+    plain = make_split(multiview, train_list=write_list(tmp_path, names))
+    files = [f"{name}.skeleton" for name in names[:2]] + names[2:]
+    split = make_split(multiview, train_list=write_list(tmp_path, files))
+    assert split.parts == plain.parts
+    with pytest.raises(SplitError, match="names 1 clips twice"):
+        make_split(multiview, train_list=write_list(tmp_path, [*files, names[0]]))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -163,6 +163,7 @@ def _explain_classes(
 ) -> None:
     """The mean over clips of one class, or of each of all classes."""
     from shapmix.commands.explaining import explain_examples
+    from shapmix.data.findings import counted
 
     if not examples:
         what = "any class" if label is None else f"class {model.class_names[label]!r}"
@@ -176,7 +177,7 @@ def _explain_classes(
         _explain_all(args, model, found, head)
         return
     entry = _entry(model, found, label)
-    subtitle = f"mean over {entry['clips']} clips"
+    subtitle = f"mean over {counted(entry['clips'], 'clip')}"
     _show(args, {"format": FORMAT, "kind": "class", **head, **entry}, entry, subtitle)
     if args.out is not None:
         shown = examples[int(found.clip_values[:, -1].argmax())]

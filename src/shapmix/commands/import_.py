@@ -50,6 +50,13 @@ def add_arguments(parser: ArgumentParser, words: Sequence[str]) -> None:
     )
     parser.add_argument("out", help="the archive to write, such as data/mine.arrow")
     parser.add_argument(
+        "--classes",
+        type=str | None,
+        help="keep only these and number the labels 0..K-1 anew: present for the classes that have "
+        "a clip; or names, labels from 0 and ranges of them, such as drop,40-48; or a .txt, .json "
+        "or .csv file of names",
+    )
+    parser.add_argument(
         "--strict", action="store_true", help="stop at the first damaged clip instead of skipping"
     )
     parser.add_argument(
@@ -89,14 +96,18 @@ def prepare(words: list[str]) -> list[str]:
 
 
 def positionals(words: Sequence[str], flags: Collection[str]) -> Iterator[str]:
-    """The words that are neither options nor their values, before the format is known.
+    """The words that are neither options nor their values, before the format is known; all those
+    after `--`.
 
     Args:
         flags: options that have no value. Those of the formats that are true or false may have one.
     """
     option = ""  # whose value may be next
-    for word in words:
-        if word.startswith("--"):
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            yield from rest
+        elif word.startswith("--"):
             option = "" if "=" in word or word in flags else word
         elif option and (word.lower() in ("true", "false") or option[2:] not in switches()):
             option = ""
@@ -118,6 +129,10 @@ def run(args: Namespace) -> None:
         from shapmix.data.importers.engine import check_out
         from shapmix.data.synthetic import write_synthetic
 
+        if args.classes is not None:
+            raise ValueError(
+                f"--classes does not go with {SYNTHETIC}, all of whose classes have clips"
+            )
         if not args.source.isdecimal():
             raise ValueError(
                 f"SOURCE is {args.source!r}; for synthetic give the clips of each class, such as 80"
@@ -150,6 +165,7 @@ def run(args: Namespace) -> None:
             args.source,
             args.out,
             _options(args),
+            classes=args.classes,
             strict=args.strict,
             workers=_cores() if args.workers is None else args.workers,
             on_progress=show,

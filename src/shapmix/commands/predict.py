@@ -124,15 +124,21 @@ def _add_stream_arguments(parser: ArgumentParser) -> None:
 
 def _format(words: Sequence[str]) -> str | None:
     """The format that is named on a command line."""
+    words = _options(words)
     for word, after in zip(words, [*words[1:], ""], strict=True):
         if word == "--format" or word.startswith("--format="):
             return word.partition("=")[2] or after
     return None
 
 
+def _options(words: Sequence[str]) -> Sequence[str]:
+    """The words before `--`, after which there are no options."""
+    return words[: words.index("--")] if "--" in words else words
+
+
 def prepare(words: list[str]) -> list[str]:
     """Name the format that the source has, so that the options of the format are known."""
-    if _format(words) is not None or {"--help", "-h"} & set(words):
+    if _format(words) is not None or {"--help", "-h"} & set(_options(words)):
         return words
     named = list(positionals(words, SWITCHES))
     if len(named) < 2:
@@ -145,7 +151,8 @@ def prepare(words: list[str]) -> list[str]:
     found = find_formats(source)
     name, reason = next(iter(found.items()))
     print(f"format: {name}, because it has {printable(reason)}", file=sys.stderr)
-    return [*words, f"--format={name}"]
+    at = len(_options(words))
+    return [*words[:at], f"--format={name}", *words[at:]]
 
 
 def run(args: Namespace) -> None:

@@ -43,7 +43,7 @@ def check_classes(case: Case) -> Iterator[Finding]:
         return
     title = f"{counted(len(empty), 'class has', 'classes have')} no clip: {case.class_names(empty)}"
     why = "a class without clips cannot be learnt; training refuses to begin"
-    remedy = "leave these classes out of the class names, or add clips of them"
+    remedy = "import again with --classes present, which leaves them out, or add clips of them"
     if empty[0] == 0 and counts[-1] > 0:
         title = (
             f"the first class has no clip: either {names[0]!r} is missing from the data, or all "
@@ -125,7 +125,7 @@ def check_parts(case: Case) -> Iterator[Finding]:
                 f"{counted(len(absent), 'class has', 'classes have')} no {part} clip: "
                 f"{case.class_names(absent)}",
                 why,
-                "split otherwise, or leave the class out of the archive",
+                "split otherwise, or import again with --classes and all the others",
             )
     if "val" in case.parts and not len(case.parts["val"]):
         yield Finding(

@@ -236,7 +236,7 @@ def _pool_and_test(
 ) -> tuple[Indices, Indices]:
     def chosen(what: str | Path) -> Indices:
         if protocol is None and _is_list(what):  # an archive's own protocol opens no file
-            return indices_of(archive, read_names(what), what)
+            return _listed(archive, what)
         return select(archive, str(what))
 
     pool, tested = chosen(train), chosen(test)
@@ -277,8 +277,19 @@ def _described(what: str | Path) -> str:
     return Path(what).name if _is_list(what) else str(what)
 
 
+def _listed(archive: Archive, path: str | Path) -> Indices:
+    """Positions of the clips of a list, which may call them by their `.skeleton` files."""
+    names = [
+        name if archive.find(name) is not None else name.removesuffix(".skeleton")
+        for name in read_names(path)
+    ]
+    if len(set(names)) != len(names):
+        raise SplitError(f"{path} names {len(names) - len(set(names))} clips twice")
+    return indices_of(archive, names, path)
+
+
 def _from_list(archive: Archive, train_list: str | Path, pool: Indices) -> Indices:
-    trained = indices_of(archive, read_names(train_list), train_list)
+    trained = _listed(archive, train_list)
     if not len(trained):
         raise SplitError(f"{train_list} names no clip")
     strangers = np.setdiff1d(trained, pool)

@@ -238,6 +238,19 @@ def test_sources_that_are_no_npz(tmp_path: Path, make: Callable[[Path], Path]) -
         run_import("ctrgcn-npz", make(tmp_path), tmp_path / "out.arrow")
 
 
+def test_what_a_source_is_instead_of_an_npz_is_said(tmp_path: Path) -> None:
+    good = generator.write(tmp_path / "made").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(good[:5000])
+    (tmp_path / "labels.pkl").write_bytes(pickle.dumps((["a"], [0])))
+    for name, message in (
+        ("made", "it is a folder; give the .npz file itself"),
+        ("cut.npz", r"cut off\? Get it again"),
+        ("labels.pkl", "no .npz file, .*; pyskl-pkl and stgcn-npy read pickles"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            run_import("ctrgcn-npz", tmp_path / name, tmp_path / "out.arrow")
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_any_change_of_bytes_is_survived(tmp_path: Path, compressed: bool) -> None:
     rng = np.random.default_rng(0)

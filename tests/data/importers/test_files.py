@@ -79,8 +79,17 @@ def test_of_two_members_of_one_name_the_last_is_read(tmp_path: Path) -> None:
 
 def test_neither_zip_nor_folder(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"PK\x05\x06")
-    with pytest.raises(SourceError, match="neither a folder nor a zip file"):
+    with pytest.raises(SourceError, match=r"neither a folder nor a zip file .* give the folder"):
         SourceFiles(tmp_path / "a.zip")
+
+
+def test_a_zip_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", b"first")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(SourceError, match=r"a\.zip is a zip file .*: cut off\? Get it again"):
+        SourceFiles(path)
 
 
 def test_a_peek_is_cheap_and_never_fails(tmp_path: Path) -> None:

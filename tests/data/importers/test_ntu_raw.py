@@ -333,8 +333,25 @@ def test_missing_samples_are_left_out_unless_wanted(tmp_path: Path) -> None:
     out = tmp_path / "a.arrow"
     report = run_import("ntu-raw", tmp_path / "source", out)
     assert (report.read, report.ignored) == (1, 1)
+    listed = "on the authors' list of missing and incomplete samples"
+    assert f"1 other files ignored: 1 {listed}" in str(report)
+    (tmp_path / "source" / "S018C001P045R001A061.skeleton").write_bytes(GOOD)
+    (tmp_path / "source" / "notes.txt").write_bytes(b"")
+    report = run_import("ntu-raw", tmp_path / "source", out, Options(dataset="60"))
+    assert str(report).endswith(f"3 other files ignored: 1 {listed}, 1 of NTU RGB+D 120 only")
+    (tmp_path / "source" / "S018C001P045R001A061.skeleton").unlink()
+    (tmp_path / "source" / "notes.txt").unlink()
     report = run_import("ntu-raw", tmp_path / "source", out, Options(keep_missing=True))
     assert (report.read, report.ignored) == (2, 0)
+
+
+def test_a_missing_sample_alone_is_told_with_the_option(tmp_path: Path) -> None:
+    generator.write_dataset(tmp_path / "source", [MISSING], frames=3)
+    with pytest.raises(SourceError, match=r"1 on the authors' list .*--keep-missing true"):
+        run_import("ntu-raw", tmp_path / "source", tmp_path / "a.arrow")
+    for labels in ("name", "none"):
+        with pytest.raises(SourceError, match="--keep-missing true"):
+            ntu_raw.open_source(tmp_path / "source", Options(labels=labels))  # type: ignore[arg-type]
 
 
 def test_bodies_and_thresholds_are_options(tmp_path: Path) -> None:

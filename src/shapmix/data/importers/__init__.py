@@ -28,6 +28,7 @@ class Format(NamedTuple):
 IMPORTERS = {
     "ntu-raw": Format("ntu_raw", "NTU RGB+D 60/120: .skeleton files, folders or the official zips"),
     "ctrgcn-npz": Format("ctrgcn_npz", "NTU60_CS.npz and its like, from the CTR-GCN family"),
+    "stgcn-npy": Format("stgcn_npy", "train_data.npy and train_label.pkl of ST-GCN and 2s-AGCN"),
     "pyskl-pkl": Format("pyskl_pkl", "annotation pickles of PYSKL and MMAction2, never executed"),
     "kinetics-json": Format("kinetics_json", "Kinetics-Skeleton 400 of ST-GCN: one JSON a video"),
     "nw-ucla": Format("nw_ucla", "NW-UCLA: one JSON a clip"),
@@ -82,6 +83,7 @@ def run_import(
     out: str | os.PathLike[str],
     options: Any = None,
     *,
+    classes: str | None = None,
     strict: bool = False,
     workers: int = 1,
     on_progress: Callable[[ImportReport], None] | None = None,
@@ -90,6 +92,8 @@ def run_import(
 
     Args:
         options: an `Options` of the format's module; its defaults when not given.
+        classes: which of the source's classes stay, with labels 0..K-1 in their order: "present"
+            for those of which there is a clip, or a list as `chosen_classes.find_chosen` has it.
         strict: end at the first damaged clip instead of skipping it.
         workers: processes that read; with more than one, the calling program must be importable
             (`if __name__ == "__main__":`).
@@ -100,7 +104,8 @@ def run_import(
 
     Raises:
         SourceError: for an unknown format, a source that cannot be read or has no sound clip, and
-            in strict mode for a damaged clip; `out` is then as it was.
+            in strict mode for a damaged clip, or `classes` is no choice of them; `out` is then as
+            it was.
         ValueError: `out` is a folder or a file other than an archive, or `workers` less than 1.
     """
     from shapmix.data.importers.base import SourceError
@@ -120,6 +125,7 @@ def run_import(
         opened,
         Path(out),
         recipe=recipe,
+        classes=classes,
         strict=strict,
         workers=workers,
         on_progress=on_progress,

@@ -124,6 +124,8 @@ class ImportReport:
             stopped.
         bytes: of the source done so far, of `total_bytes`.
         ignored: files that are not of this format.
+        ignored_why: reason -> how many of the ignored files, where a format knows.
+        other_classes: of the source that were not chosen, `other_clips` sound clips among them.
         skipped: reason -> names of the damaged clips.
         details: reason -> what was found in the first of them, and what was expected.
         repaired: what was mended -> names of those clips.
@@ -138,6 +140,9 @@ class ImportReport:
     bytes: int = 0
     total_bytes: int = 0
     ignored: int = 0
+    ignored_why: dict[str, int] = field(default_factory=dict)
+    other_classes: int = 0
+    other_clips: int = 0
     skipped: dict[str, list[str]] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
     repaired: dict[str, list[str]] = field(default_factory=dict)
@@ -169,6 +174,7 @@ class ImportReport:
             for reason, names in theirs.items():
                 mine.setdefault(reason, []).extend(names)
         self.details = part.details | self.details
+        self.ignored_why |= part.ignored_why
 
     @property
     def num_skipped(self) -> int:
@@ -187,8 +193,12 @@ class ImportReport:
                 lines.append(f"{len(names)} {verb}: {reason} ({first})")
                 if verb == "skipped" and (detail := self.details.get(reason)):
                     lines.append(f"  {_printable(names[0])}: {_printable(detail)}")
+        if self.other_classes:
+            clips = f", {self.other_clips} clips of them" if self.other_clips else ""
+            lines.append(f"{self.other_classes} classes left out{clips}")
         if self.ignored:
-            lines.append(f"{self.ignored} other files ignored")
+            why = ", ".join(f"{count} {reason}" for reason, count in self.ignored_why.items())
+            lines.append(f"{self.ignored} other files ignored" + (f": {why}" if why else ""))
         return "\n".join(lines)
 
 

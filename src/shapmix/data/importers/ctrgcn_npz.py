@@ -19,6 +19,7 @@ the .skeleton files (ntu-raw) for names, cameras, subjects and untouched coordin
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ import numpy.typing as npt
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError, Keypoints
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.classes import MOST_CLASSES, MULTI_LABEL, find_classes
+from shapmix.data.importers.files import begins_as_zip
 from shapmix.data.importers.npz_rows import NpzRows
 from shapmix.data.importers.ntu_names import CLASS_NAMES, FPS
 from shapmix.data.importers.peek import UNREADABLE, Peek
@@ -77,6 +79,7 @@ def recognise(peek: Peek) -> str | None:
 
 def open_source(source: Path, options: Options) -> CtrgcnNpz:
     """See `Importer.open_source`."""
+    _check_npz(source)
     parts = []
     num_classes = 0
     for part in PARTS:
@@ -89,7 +92,7 @@ def open_source(source: Path, options: Options) -> CtrgcnNpz:
         layout=get_layout("ntu25"),
         class_names=_class_names(num_classes, options.class_names),
         source="NTU RGB+D (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2019), CTR-GCN arrays",
-        splits={_protocol(source.stem): ('part == "train"', 'part == "test"')},
+        splits={protocol_of(source.stem): ('part == "train"', 'part == "test"')},
     )
     units = [unit for part in parts for unit in part.units()]
     status = source.stat()
@@ -155,7 +158,7 @@ def _keypoints(name: str, row: npt.NDArray[Any], label: int, report: ImportRepor
         raise ClipError("no label", name, "its row of y is neither one-hot nor an id of a class")
     with np.errstate(over="ignore"):  # the archive refuses what overflows
         values = row.astype(np.float32)
-    keypoints = _real_frames(values.reshape(len(row), -1, 25, 3))
+    keypoints = real_frames(values.reshape(len(row), -1, 25, 3))
     if not len(keypoints):
         raise ClipError("no body", name, "all its values are zero")
     keypoints, filled = fill_missing(keypoints)
@@ -167,10 +170,21 @@ def _keypoints(name: str, row: npt.NDArray[Any], label: int, report: ImportRepor
     return keypoints
 
 
-def _real_frames(keypoints: Keypoints) -> Keypoints:
+def real_frames(keypoints: Keypoints) -> Keypoints:
     """Without the padding at the end."""
     real = np.flatnonzero(present_bodies(keypoints).any(1))
     return keypoints[: real[-1] + 1] if len(real) else keypoints[:0]
+
+
+def _check_npz(source: Path) -> None:
+    """SourceError when a source is no .npz file at all."""
+    if source.is_dir():
+        raise SourceError(f"{source} cannot be read: it is a folder; give the .npz file itself")
+    if source.is_file() and not zipfile.is_zipfile(source):
+        cut = begins_as_zip(source)
+        why = "cut off? Get it again" if cut else "it is no .npz file, as numpy.savez writes them"
+        others = "; pyskl-pkl and stgcn-npy read pickles" if source.suffix == ".pkl" else ""
+        raise SourceError(f"{source} cannot be read: {why}{others}")
 
 
 def _check(x: NpzRows, y: NpzRows) -> None:
@@ -231,7 +245,7 @@ def _class_names(num_classes: int, given: str | None) -> tuple[str, ...]:
     return find_classes(range(num_classes), given, 0).names
 
 
-def _protocol(stem: str) -> str:
-    """xsub, xview or xset, where the name of the file says so."""
+def protocol_of(stem: str) -> str:
+    """xsub, xview or xset, where the name of a file or folder says so; else "given"."""
     words = re.split(r"[^a-z0-9]+", stem.lower())
     return next((_PROTOCOLS[word] for word in words if word in _PROTOCOLS), "given")

@@ -14,10 +14,10 @@ import json
 import multiprocessing
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import shapmix
 from shapmix.data.archive import Archive, ArchiveWriter
 from shapmix.data.clip import ClipError
 from shapmix.data.importers.base import MIB, ImportReport, Source, SourceError, Unit
+from shapmix.data.importers.chosen_classes import find_chosen, kept_labels
 from shapmix.writing import atomic_file
 
 PART_BYTES = 32 * MIB  # of the source in one part, unless one unit alone has more
@@ -40,6 +41,7 @@ def import_source(
     out: Path,
     *,
     recipe: dict[str, Any],
+    classes: str | None = None,
     strict: bool = False,
     workers: int = 1,
     on_progress: Progress | None = None,
@@ -49,6 +51,8 @@ def import_source(
     Args:
         recipe: what else decides the result (format, path, options); parts of another recipe are
             not taken up again.
+        classes: which of them stay, as `find_chosen` has it, with labels 0..K-1 in their order;
+            all unless given.
         strict: end at the first damaged clip.
         workers: processes that read; 1 reads in this one.
         on_progress: called with the growing report.
@@ -62,17 +66,19 @@ def import_source(
     parts = list(_deal_out(source.units))
     if not parts:
         raise SourceError("the source holds no clip")
+    if classes is not None:
+        find_chosen(classes, source.info.class_names)  # it is wrong before anything is read
     folder = parts_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
-            _take_up(folder, source, recipe | {"strict": strict})
+            _take_up(folder, source, recipe | {"strict": strict, "classes": classes})
             report = ImportReport(strict=strict, ignored=source.ignored)
             report.total_units = len(source.units)
             report.total_bytes = sum(unit.size for unit in source.units)
             jobs = [Part(folder, number, units, strict) for number, units in enumerate(parts)]
             _read_parts(source, jobs, report, workers, on_progress)
-            _join(source, jobs, out, report)
+            _join(source, jobs, out, report, classes)
             _clear(folder)
     except Timeout:
         raise BlockingIOError(
@@ -253,22 +259,72 @@ def _in_processes(source: Source, parts: list[Part], workers: int) -> Iterator[I
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _join(source: Source, parts: list[Part], out: Path, report: ImportReport) -> None:
+def _join(
+    source: Source, parts: list[Part], out: Path, report: ImportReport, classes: str | None
+) -> None:
     """Write the archive of all parts, in order; the first of several clips of one name stays."""
     if not report.read:
         raise SourceError(f"no clip could be imported:\n{report}")
     # Reports come in as the parts are done; the final one is in the order of the source.
     report.skipped, report.repaired, report.details = {}, {}, {}
     report.read = report.units = report.bytes = 0
+    info, labels = source.info, None
+    if classes is not None:
+        kept = kept_labels(
+            find_chosen(classes, info.class_names), _labels_there(parts), info.num_classes
+        )
+        report.other_classes = info.num_classes - len(kept)
+        labels = {label: k for k, label in enumerate(kept)}
+        info = replace(info, class_names=tuple(info.class_names[label] for label in kept))
+    seen: set[str] = set()
     joined = parts[0].folder / "joined.arrow"  # a kill meanwhile leaves nothing beside `out`
-    with ArchiveWriter(joined, source.info, columns=source.columns) as writer:
+    with ArchiveWriter(joined, info, columns=source.columns) as writer:
         for part in parts:
             done = part.done()
             if done is None:
                 raise OSError(f"{part.archive} was changed meanwhile; run the import again")
             report.add(done)
             if done.read:
-                for error in writer.append(Archive(part.archive)):
-                    report.skip(error)
-                    report.read -= 1
+                _append(writer, Archive(part.archive), labels, seen, report)
     joined.replace(out)
+
+
+def _labels_there(parts: list[Part]) -> set[int]:
+    """Labels of the clips that stay when the first of several of one name does."""
+    labels: dict[str, int] = {}
+    for part in parts:
+        done = part.done()
+        if done is not None and done.read:
+            archive = Archive(part.archive)
+            for name, label in zip(archive.names, archive.labels.tolist(), strict=True):
+                labels.setdefault(name, label)
+    return set(labels.values())
+
+
+def _append(
+    writer: ArchiveWriter,
+    part: Archive,
+    labels: Mapping[int, int] | None,
+    seen: set[str],
+    report: ImportReport,
+) -> None:
+    """Append the clips of a part that was read.
+
+    Args:
+        labels: label in the source -> in the archive; None where they are the same.
+        seen: names of the clips of the parts before, where there are `labels`.
+    """
+    if labels is None:
+        for error in writer.append(part):
+            report.skip(error)
+            report.read -= 1
+        return
+    for i, (name, label) in enumerate(zip(part.names, part.labels.tolist(), strict=True)):
+        if name in seen:
+            report.skip(ClipError("duplicate name", name, "an earlier clip has the same name"))
+        elif label in labels:
+            writer.write(replace(part.clip(i), label=labels[label]))
+        else:
+            report.other_clips += 1
+        report.read -= name in seen or label not in labels
+        seen.add(name)

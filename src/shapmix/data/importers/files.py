@@ -125,6 +125,12 @@ class SourceFiles:
             raise ClipError("too large", _clip(name), detail)
 
 
+def begins_as_zip(source: Path) -> bool:
+    """Whether a file begins as a zip file does, even if its end, where the names are, is lost."""
+    with source.open("rb") as file:
+        return file.read(4) == b"PK\3\4"
+
+
 def _clip(name: str) -> str:
     return PurePosixPath(name).stem or name
 
@@ -158,5 +164,12 @@ def _members(source: Path) -> list[tuple[str, int, int]]:
     except OSError as error:
         raise SourceError(f"{source} cannot be read: {reason(error)}") from error
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
-        raise SourceError(f"{source} is neither a folder nor a zip file ({error})") from error
+        if begins_as_zip(source):
+            raise SourceError(
+                f"{source} is a zip file that cannot be read ({error}): cut off? Get it again"
+            ) from error
+        raise SourceError(
+            f"{source} is neither a folder nor a zip file ({error}); of a single file, give the "
+            "folder that it lies in"
+        ) from error
     return sorted((name, m.file_size, m.CRC) for name, m in members.items())

@@ -21,6 +21,9 @@ The result has the 18 joints of OpenPose (layout openpose18), x and y in parts o
 with their score, at 30 frames a second. Joints without a score are zero and frames without a body
 left out. Nothing is subtracted: ST-GCN's shift by 0.5 belongs to the transforms of training. The
 column `part` is "train" or "val"; the protocol `given` trains on the one and tests on the other.
+
+`shapmix predict` also takes single videos and folders of them without label files, and so does
+--labels none: clips without labels and the column.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -40,6 +43,7 @@ from shapmix.data.importers.classes import MOST_CLASSES, as_id
 from shapmix.data.importers.file_sources import FileSource
 from shapmix.data.importers.files import SourceFiles
 from shapmix.data.importers.json_files import joint_rows, member, read_json
+from shapmix.data.importers.label_files import NO_LABELS, UNLABELLED, clip_names
 from shapmix.data.importers.missing_joints import mended
 from shapmix.data.importers.peek import Peek
 from shapmix.data.importers.persons import best_of_each_frame, mean_scores
@@ -47,6 +51,7 @@ from shapmix.layouts import get_layout
 
 CLIP_FILE = re.compile(r"(?:.*/)?kinetics_(train|val)/((?!\._)[^/]+)\.json", re.DOTALL)
 LABEL_FILE = re.compile(r"(?:.*/)?kinetics_(train|val)_label\.json", re.DOTALL)
+FIELDS = (b'"data"', b'"frame_index"', b'"skeleton"')  # at the beginning of a clip
 MAX_CLIP_BYTES = 16 * MIB
 MAX_LABEL_BYTES = 50 * MIB
 
@@ -64,11 +69,14 @@ class Options:
         max_persons: bodies that are kept in a frame, at most.
         persons_in: bodies of a frame that are looked at, the first ones listed.
         persons: score keeps those with the highest mean score, order the first ones listed.
+        labels: files takes them from the label files; none takes any .json as a clip without a
+            label, wherever it lies.
     """
 
     max_persons: int = 2
     persons_in: int = 5
     persons: Literal["score", "order"] = "score"
+    labels: Literal["files", "none"] = "files"
 
 
 def recognise(peek: Peek) -> str | None:
@@ -76,21 +84,27 @@ def recognise(peek: Peek) -> str | None:
     for name in peek.names:
         if CLIP_FILE.fullmatch(name) or LABEL_FILE.fullmatch(name):
             return f"files placed as those of Kinetics-Skeleton, such as {name}"
+    first = next(iter(peek.ending(".json")), None)
+    if first is not None and all(field in peek.head(first) for field in FIELDS):
+        return f"frames with skeletons as those of Kinetics-Skeleton, in {first}"
     return None
 
 
-def open_source(source: Path, options: Options) -> KineticsJson:
+def open_source(source: Path, options: Options) -> KineticsJson | UnlabelledJson:
     """See `Importer.open_source`."""
     if not 1 <= options.max_persons <= options.persons_in:
         raise SourceError(
             f"max_persons is {options.max_persons}, expected 1 to persons_in, {options.persons_in}"
         )
     files = SourceFiles(source, max_bytes=MAX_LABEL_BYTES)
+    if options.labels == NO_LABELS:
+        return _open_unlabelled(files, options)
     clips = sorted((*m.groups(), name) for name in files.sizes if (m := CLIP_FILE.fullmatch(name)))
     if not clips:
         raise SourceError(
             f"{source} has no Kinetics-Skeleton clips: expected files such as "
-            "kinetics_train/VIDEO.json and kinetics_train_label.json"
+            "kinetics_train/VIDEO.json and kinetics_train_label.json (--labels none takes other "
+            ".json files of videos, as clips without labels)"
         )
     labels, names = _read_labels(files, {part for part, _, _ in clips})
     files.max_bytes = MAX_CLIP_BYTES
@@ -106,6 +120,15 @@ def open_source(source: Path, options: Options) -> KineticsJson:
         files.unit(name) for part, clip, name in clips if labels[part].get(clip) != NO_SKELETON
     ]
     return KineticsJson(files, units, info, labels, options)
+
+
+def _open_unlabelled(files: SourceFiles, options: Options) -> UnlabelledJson:
+    """All videos of a source, whether or not there are label files."""
+    names = [n for n in files.sizes if n.lower().endswith(".json") and not LABEL_FILE.fullmatch(n)]
+    if not names:
+        raise SourceError(f"{files.source} has no .json file of a video")
+    files.max_bytes = MAX_CLIP_BYTES
+    return UnlabelledJson(files, [files.unit(name) for name in names], clip_names(names), options)
 
 
 @dataclass(frozen=True)
@@ -133,6 +156,30 @@ class KineticsJson(FileSource):
         _check_label(record, label, self.info.class_names, name)
         keypoints = mended(_keypoints(record, name, self.options), "xyc", name, report)
         return Clip(name, label, keypoints, FPS, {"part": part})
+
+
+@dataclass(frozen=True)
+class UnlabelledJson(FileSource):
+    """The JSON files of videos, whatever they are called; `names` are those of their clips."""
+
+    names: Mapping[str, str]
+    options: Options
+
+    columns: ClassVar[Mapping[str, type[str]]] = {}
+    info = ArchiveInfo(
+        layout=get_layout("openpose18"),
+        class_names=(UNLABELLED,),
+        channels="xyc",
+        units="normalised",
+        source="videos in the form of Kinetics-Skeleton",
+    )
+
+    def _clip(self, unit: str, report: ImportReport) -> Clip:
+        name = self.names[unit]
+        record = read_json(self.files, unit, name)
+        return Clip(
+            name, 0, mended(_keypoints(record, name, self.options), "xyc", name, report), FPS
+        )
 
 
 def _read_labels(

@@ -1,4 +1,4 @@
-"""Rows of an array in an .npz file, without loading the array."""
+"""Rows of an array in an .npz or .npy file, without loading the array."""
 
 from __future__ import annotations
 
@@ -77,6 +77,25 @@ class NpzRows:
                 f"{dtype} {expected} are expected; is the file complete?"
             )
         return cls(source, member, shape, dtype, start + (offset if stored else 0), stored)
+
+    @classmethod
+    def of_npy(cls, source: Path) -> NpzRows:
+        """The array of a .npy file, in the form of a stored member; SourceError as of `of`."""
+        try:
+            if not source.is_file():  # a pipe would block
+                raise FileNotFoundError(f"{source} is not a regular file")
+            with source.open("rb") as file:
+                shape, dtype = _header(file)
+                start = file.tell()
+        except _NO_HEADER as error:
+            raise SourceError(f"{source} cannot be read: {error}") from error
+        expected = start + math.prod(shape) * dtype.itemsize
+        if source.stat().st_size != expected:
+            raise SourceError(
+                f"{source} has {source.stat().st_size} bytes, but for its shape {shape} and type "
+                f"{dtype} {expected} are expected; is the file complete?"
+            )
+        return cls(source, source.name, shape, dtype, start, True)
 
     @property
     def row_bytes(self) -> int:

@@ -22,12 +22,16 @@ frames in which it was seen. --bodies pyskl joins ids as PYSKL does.
 
 Samples that the data set's authors list as missing or incomplete (302 of 60, 535 of 120) are left
 out, and so is what does not belong to the chosen data set; both count as ignored files.
+
+Recordings of your own in this form have other names. `shapmix predict` takes them as they are, and
+so does --labels none: clips called after their files, without labels and columns.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -35,6 +39,7 @@ from typing import Literal
 from shapmix.data.clip import ArchiveInfo, Clip, ClipError
 from shapmix.data.importers.base import MIB, ImportReport, SourceError, Unit
 from shapmix.data.importers.files import SourceFiles
+from shapmix.data.importers.label_files import NO_LABELS, UNLABELLED
 from shapmix.data.importers.ntu_bodies import Selection, select_persons
 from shapmix.data.importers.ntu_names import (
     CLASS_NAMES,
@@ -53,7 +58,10 @@ from shapmix.layouts import get_layout
 
 MAX_BYTES = 16 * MIB  # 300 frames of 6 bodies, the most a Kinect tracks, have about 7 MB
 SUFFIX = ".skeleton"
+BEGINNING = re.compile(rb"\s*\d+\s+\d+\s")  # frames, bodies in the first one
 
+MISSING = "on the authors' list of missing and incomplete samples"
+OTHERS = "of NTU RGB+D 120 only"
 EMPTY = "frames without a body left out"
 SURPLUS = "lines after the last frame ignored"
 
@@ -68,6 +76,8 @@ class Options:
             2019.)
         keep_missing: import also the samples on the list of missing and incomplete skeletons that
             the data set's authors publish with it.
+        labels: "name" takes them from the names of the files; "none" takes any .skeleton file as a
+            clip without a label, called after the file.
         bodies: "ctrgcn" (Chen et al., ICCV 2021; its code has it from Zhang et al., CVPR 2020):
             bodies seen briefly or too wide are removed, the rest are ordered by motion (the sum of
             the variances of x, y, z), and each fills the first person with whom it shares no frame.
@@ -94,6 +104,7 @@ class Options:
 
     dataset: Literal["auto", "60", "120"] = "auto"
     keep_missing: bool = False
+    labels: Literal["name", "none"] = "name"
     bodies: Literal["ctrgcn", "pyskl", "all"] = "ctrgcn"
     short_body: int = 11
     wide_frame: float = 0.8
@@ -109,7 +120,12 @@ def recognise(peek: Peek) -> str | None:
     if named:
         return f"files named as NTU RGB+D's are, such as {named[0]}"
     zips = [name for name in peek.ending(".zip") if "nturgbd_skeletons" in name]
-    return f"official zips of NTU RGB+D, such as {zips[0]}" if zips else None
+    if zips:
+        return f"official zips of NTU RGB+D, such as {zips[0]}"
+    other = next((name for name in peek.names if name.endswith(SUFFIX)), None)
+    if other is not None and BEGINNING.match(peek.head(other)):
+        return f"files in the form of NTU RGB+D's, such as {other}"
+    return None
 
 
 def open_source(source: Path, options: Options) -> NtuRaw:
@@ -121,28 +137,43 @@ def open_source(source: Path, options: Options) -> NtuRaw:
         for number, part in enumerate(files)
         for name in part.sizes
         if (sample := _sample(name)) is not None
+        or (options.labels == NO_LABELS and name.endswith(SUFFIX))
     }
     if not found:
         raise SourceError(
             f"{source} has no NTU RGB+D clips: expected files such as "
-            "S001C002P003R002A013.skeleton, or the official zips"
+            "S001C002P003R002A013.skeleton, or the official zips (--labels none takes .skeleton "
+            "files of other names, as clips without labels)"
         )
-    num_classes = _num_classes(options.dataset, found.values())
-    units = [
+    samples = [sample for sample in found.values() if sample is not None]
+    num_classes = _num_classes(options.dataset, samples)
+    others = {
         unit
         for unit, sample in found.items()
-        if (num_classes == 120 or _is_of_60(sample))
-        and (options.keep_missing or _stem(unit.name) not in missing_samples())
-    ]
+        if sample is not None and num_classes == 60 and not _is_of_60(sample)
+    }
+    missing = (
+        set()
+        if options.keep_missing
+        else {
+            unit
+            for unit, sample in found.items()
+            if sample is not None and unit not in others and _stem(unit.name) in missing_samples()
+        }
+    )
+    units = [unit for unit in found if unit not in others | missing]
+    left_out = {MISSING: len(missing), OTHERS: len(others)}
+    left_out = {why: count for why, count in left_out.items() if count}
     if not units:
+        counts = ", ".join(f"{count} {why}" for why, count in left_out.items())
         raise SourceError(
-            f"{source}: none of its {len(found)} samples is left with dataset={options.dataset!r} "
-            f"and keep_missing={options.keep_missing}"
+            f"{source}: none of its {len(found)} samples is left ({counts}); --keep-missing true "
+            "keeps those on the list, --dataset 120 those of all classes"
         )
     units.sort(key=lambda unit: (_stem(unit.name), unit.name))
     zips = len(files) - 1
     ignored = sum(len(part.sizes) for part in files) - zips - len(units)
-    return NtuRaw(files, units, num_classes, how, ignored)
+    return NtuRaw(files, units, num_classes, how, ignored, left_out, options.labels != NO_LABELS)
 
 
 @dataclass(frozen=True)
@@ -155,12 +186,21 @@ class NtuRaw:
     num_classes: Literal[60, 120]
     how: Selection
     ignored: int
+    left_out: Mapping[str, int]
+    has_labels: bool
 
-    columns = COLUMNS
+    @property
+    def columns(self) -> Mapping[str, type[int]]:
+        """What the names say; nothing of clips without labels."""
+        return COLUMNS if self.has_labels else {}
 
     @property
     def info(self) -> ArchiveInfo:
-        """Of 60 or of 120 classes."""
+        """Of 60 or of 120 classes, or without labels."""
+        if not self.has_labels:
+            return ArchiveInfo(
+                layout=get_layout("ntu25"), class_names=(UNLABELLED,), source="Kinect v2 recordings"
+            )
         return ArchiveInfo(
             layout=get_layout("ntu25"),
             class_names=CLASS_NAMES[: self.num_classes],
@@ -179,6 +219,8 @@ class NtuRaw:
 
     def read(self, units: Sequence[Unit], report: ImportReport) -> Iterator[Clip]:
         """See `Source.read`."""
+        if units[0] == self.units[0]:  # once an import
+            report.ignored_why |= self.left_out
         for unit in units:
             number, name = unit.name.split("/", 1)
             try:
@@ -188,10 +230,11 @@ class NtuRaw:
 
     def _clip(self, file: str, content: bytes, report: ImportReport) -> Clip:
         name, sample = _stem(file), _sample(file)
-        assert sample is not None
-        if not 1 <= sample.action <= self.num_classes:
-            expected = f"expected 1 to {self.num_classes}"
-            raise ClipError("unknown action", name, f"action {sample.action}, {expected}")
+        metadata: dict[str, int] = {}
+        label = 0
+        if self.has_labels:
+            assert sample is not None
+            metadata, label = self._facts(name, sample)
         recording = parse(name, content)
         keypoints, notes = select_persons(name, recording, self.how)
         keypoints, _ = drop_empty(keypoints)
@@ -201,10 +244,16 @@ class NtuRaw:
             notes.append(EMPTY)
         if recording.surplus:
             notes.append(SURPLUS)
-        metadata = {column: getattr(sample, column) for column in COLUMNS}
         for note in notes:
             report.repair(note, name)
-        return Clip(name, sample.action - 1, keypoints, FPS, metadata)
+        return Clip(name, label, keypoints, FPS, metadata)
+
+    def _facts(self, name: str, sample: NtuName) -> tuple[dict[str, int], int]:
+        """Metadata and label that a name says; ClipError when it is of no class."""
+        if not 1 <= sample.action <= self.num_classes:
+            expected = f"expected 1 to {self.num_classes}"
+            raise ClipError("unknown action", name, f"action {sample.action}, {expected}")
+        return {column: getattr(sample, column) for column in COLUMNS}, sample.action - 1
 
 
 def _all_files(source: Path) -> list[SourceFiles]:
