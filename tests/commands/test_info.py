@@ -111,7 +111,7 @@ def test_sound_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_bar_shows_the_progress_of_many_clips(
     synthetic: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("shapmix.commands.check.SHOW_PROGRESS_FROM", 10)
+    monkeypatch.setattr("shapmix.commands.showing.SHOW_PROGRESS_FROM", 10)
     assert "400 of 20 classes" in info([synthetic[0]], capsys)
 
 

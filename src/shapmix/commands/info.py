@@ -40,8 +40,9 @@ def run(args: Namespace) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from shapmix.commands.check import print_findings, printable, progress, read_split
+    from shapmix.commands.check import read_split
     from shapmix.commands.overwriting import PAGE, check_replaceable
+    from shapmix.commands.showing import print_findings, printable, progress
     from shapmix.data.archive import Archive
     from shapmix.data.health import examine
 

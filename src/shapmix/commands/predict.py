@@ -33,10 +33,10 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from shapmix.commands.check import printable
 from shapmix.commands.import_ import positionals
 from shapmix.commands.opening import add_device_argument, add_model_argument
 from shapmix.commands.prediction_rows import PIPE, check_out, is_piped
+from shapmix.commands.showing import printable
 from shapmix.data.importers import IMPORTERS, load_importer
 
 if TYPE_CHECKING:

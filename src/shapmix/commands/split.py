@@ -77,8 +77,8 @@ def run(args: Namespace) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from shapmix.commands.check import printable
     from shapmix.commands.overwriting import SPLIT, check_replaceable
+    from shapmix.commands.showing import printable
     from shapmix.counts import shot_bins
     from shapmix.data.archive import Archive
     from shapmix.data.splits import make_split, unknown_values
