@@ -11,7 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shapmix.data.expression import ExpressionError, columns_of, decide, evaluate
+from shapmix.data.expression import ExpressionError, columns_of, decide
+
+
+def evaluate(expression: str, columns: Any) -> Any:
+    """For which rows it holds."""
+    return decide(expression, columns).holds
+
 
 ROWS: list[dict[str, Any]] = [
     {"view": view, "subject": subject, "camera": camera, "name": f"{camera}{view}"}

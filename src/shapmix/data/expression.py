@@ -63,11 +63,6 @@ class Truth(NamedTuple):
         return Truth(self.fails, self.holds)
 
 
-def evaluate(expression: str, columns: Mapping[str, Column]) -> Mask:
-    """(N,) bool: for which rows `expression` holds; arguments and errors as of `decide`."""
-    return decide(expression, columns).holds
-
-
 def decide(expression: str, columns: Mapping[str, Column]) -> Truth:
     """For which rows `expression` holds and for which it fails.
 

@@ -1,11 +1,11 @@
 """Cross-entropy, plain and with the prior of the classes."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shapmix.counts import ClassCounts, check_counts
 from shapmix.losses.expectation import check_logits, check_option
+from shapmix.losses.rebalancing import log_prior
 
 
 class CrossEntropyLoss(nn.Module):
@@ -42,8 +42,7 @@ class BalancedSoftmaxLoss(nn.Module):
     def __init__(self, class_counts: ClassCounts, *, tau: float = 1.0) -> None:
         super().__init__()
         self.tau = check_option("tau", tau, 0)
-        counts = torch.from_numpy(check_counts(class_counts)).double()
-        self.register_buffer("log_prior", (counts / counts.sum()).log().float())
+        self.register_buffer("log_prior", log_prior(class_counts))
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`logits (N, K)`, `target (N,)` int64 or `(N, K)` rows that sum to 1."""

@@ -118,8 +118,7 @@ class Guide(nn.Module):
             fixed_scores = check_fixed_scores(fixed_scores, num_classes, len(coalitions))
         self.register_buffer("rearranged", index, persistent=False)
         generator = torch.Generator().manual_seed(options.guidance_seed)
-        others = random_cycle(generator, num_classes) if num_classes > 1 else torch.arange(1)
-        self.register_buffer("others", others, persistent=False)
+        self.register_buffer("others", random_cycle(generator, num_classes), persistent=False)
         self.register_buffer("fixed", fixed_scores, persistent=False)
 
     def distribution(self, saliency: Tensor, tau: float) -> Tensor:

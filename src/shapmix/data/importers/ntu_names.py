@@ -17,7 +17,6 @@ from typing import Literal
 
 SETUPS_60 = 17  # NTU RGB+D 60 has setups 1 to 17, NTU RGB+D 120 all 32
 FPS = 30.0
-TWO_PERSON_ACTIONS = frozenset((*range(50, 61), *range(106, 121)))
 
 # Metadata columns of a clip.
 COLUMNS: Mapping[str, type[int]] = MappingProxyType(
